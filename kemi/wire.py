@@ -1,0 +1,342 @@
+"""Message formats shared by Kamailio's scripts and the control plane: the only file of ``kemi`` that ``control`` imports.
+
+Two directions, two families:
+
+* **Events**, Kamailio to edge agent: one JSON object a datagram, at most ``MAX_DATAGRAM`` bytes.
+* **Documents**, edge agent to Kamailio: the JSON values of the hash tables ``device``, ``line``,
+  ``connection`` and ``upstream``.
+
+Every object carries ``v``, the version of its format. A reader refuses a version it does not know and ignores
+keys it does not know, so that either side can be upgraded first.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, TypeVar
+
+VERSION = 1
+MAX_DATAGRAM = 60_000
+
+# Hash tables, in Kamailio's shared memory. The first three are written by the edge agent alone.
+TABLE_DEVICE = "device"
+TABLE_LINE = "line"
+TABLE_CONNECTION = "connection"
+TABLE_UPSTREAM = "upstream"  # the registrar's durable state; written by Kamailio, loaded at its start
+TABLE_PARKED = "parked"  # wake id -> the wake event, for as long as that call is held
+TABLE_ACKED = "acked"  # wake id -> incarnation of the edge agent that has taken charge of it
+TABLE_AGENT = "agent"  # "boot" -> incarnation of the edge agent that is alive now
+
+
+class WireError(ValueError):
+    """A message that is not JSON, of another version, or lacks a field. Its text names the field."""
+
+
+_T = TypeVar("_T", bound="_Message")
+
+
+@dataclass(frozen=True)
+class _Message:
+    def encode(self) -> str:
+        """The message as one line of JSON."""
+        return json.dumps({"v": VERSION, **self._tag(), **self.__dict__}, separators=(",", ":"))
+
+    def _tag(self) -> dict[str, str]:
+        return {}
+
+    @classmethod
+    def from_dict(cls: type[_T], raw: dict[str, Any]) -> _T:
+        """Build the message from parsed JSON; raises WireError naming what is missing or of a wrong kind."""
+        if raw.get("v") != VERSION:
+            raise WireError(f"{cls.__name__}: version {raw.get('v')!r} is not {VERSION}")
+        known = {f.name: raw[f.name] for f in fields(cls) if f.name in raw}
+        try:
+            message = cls(**known)
+        except TypeError as error:
+            raise WireError(f"{cls.__name__}: {error}") from None
+        for f in fields(cls):
+            if not _fits(getattr(message, f.name), str(f.type)):
+                raise WireError(f"{cls.__name__}.{f.name}: {getattr(message, f.name)!r} is not {f.type}")
+        return message
+
+    @classmethod
+    def decode(cls: type[_T], text: str | bytes) -> _T:
+        """Parse one message; raises WireError."""
+        return cls.from_dict(_parse(text))
+
+
+def _parse(text: str | bytes) -> dict[str, Any]:
+    try:
+        raw = json.loads(text)
+    except ValueError as error:
+        raise WireError(f"not JSON: {error}") from None
+    if not isinstance(raw, dict):
+        raise WireError("not a JSON object")
+    return raw
+
+
+def _fits(value: object, kind: str) -> bool:
+    if kind == "float":
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind == "int":
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind == "list[str]":
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if kind == "list[LineDevice]":
+        return isinstance(value, list) and all(isinstance(item, dict) and "id" in item for item in value)
+    return isinstance(value, {"str": str, "bool": bool}[kind])
+
+
+# ------------------------------------------------------------------------------------------------ events
+
+
+@dataclass(frozen=True)
+class Event(_Message):
+    """What happened, and when: ``ts`` is UNIX time in seconds with microseconds."""
+
+    type: ClassVar[str] = ""
+    ts: float
+
+    def _tag(self) -> dict[str, str]:
+        return {"type": self.type}
+
+
+@dataclass(frozen=True)
+class HelloEvent(Event):
+    """Kamailio has started; its tables hold what they loaded by themselves."""
+
+    type: ClassVar[str] = "hello"
+    pid: int
+
+
+@dataclass(frozen=True)
+class RegisterEvent(Event):
+    """A device's REGISTER was answered.
+
+    ``action`` is ``added``, ``refreshed``, ``removed`` or ``refused``; ``reply`` the status sent; the ``pn_*`` are the raw
+    RFC 8599 parameters of the Contact URI, unescaped, empty when absent. ``calls`` are the held calls this
+    binding was joined to.
+    """
+
+    type: ClassVar[str] = "register"
+    device: str
+    action: str
+    reply: int
+    reason: str = ""
+    contact: str = ""
+    expires: int = 0
+    source: str = ""
+    user_agent: str = ""
+    instance: str = ""
+    pn_provider: str = ""
+    pn_param: str = ""
+    pn_prid: str = ""
+    calls: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class UpstreamEvent(Event):
+    """The registration of a connection at its PBX changed state.
+
+    ``state`` is one of ``registrar_state.State``; ``code`` the PBX's reply, 0 for none; ``rtt_ms`` its round trip;
+    ``realm`` and ``algorithm`` what the PBX challenged with. ``durable`` is the UpstreamDoc to keep, as JSON.
+    """
+
+    type: ClassVar[str] = "upstream"
+    connection: str
+    state: str
+    code: int = 0
+    reason: str = ""
+    expires: int = 0
+    rtt_ms: float = 0.0
+    realm: str = ""
+    algorithm: str = ""
+    durable: str = ""
+
+
+@dataclass(frozen=True)
+class CallEvent(Event):
+    """One step of one call, for its journal.
+
+    ``call`` is Nightbell's own opaque reference of the call. ``step`` is one of ``CALL_STEPS``.
+    """
+
+    type: ClassVar[str] = "call"
+    call: str
+    step: str
+    device: str = ""
+    connection: str = ""
+    aor: str = ""
+    direction: str = ""  # "in" (PBX to device) or "out"; on the first step
+    caller: str = ""
+    callee: str = ""
+    sip_call_id: str = ""
+    code: int = 0
+    reason: str = ""
+
+
+CALL_STEPS = (
+    "invite-in",  # the INVITE arrived, from the PBX (direction in) or from a device (out)
+    "invite-out",  # an INVITE left towards a device, or towards the PBX
+    "challenged",  # the PBX asked for the connection's credential
+    "ringing",  # a provisional reply other than 100
+    "answered",  # 2xx
+    "cancelled",  # the caller gave up
+    "failed",  # a final reply >= 300 went to the caller
+    "bye",  # the call was ended by either side
+)
+
+
+@dataclass(frozen=True)
+class WakeEvent(Event):
+    """A call is held for devices that sleep. Sent again until acknowledged; the same ``id`` is the same wake.
+
+    ``transaction`` ("index:label") names the park transaction for JSON-RPC ``tm.reply``; ``asleep`` are the devices to
+    push to now, ``ringing`` those that have a binding and were sent the INVITE but may in truth be asleep;
+    ``deadline`` is UNIX time in seconds: after it nothing rings any more.
+    """
+
+    type: ClassVar[str] = "wake"
+    id: str
+    call: str
+    transaction: str
+    deadline: float
+    connection: str
+    aor: str
+    asleep: list[str] = field(default_factory=list)
+    ringing: list[str] = field(default_factory=list)
+    caller: str = ""
+    caller_name: str = ""
+
+
+@dataclass(frozen=True)
+class WakeEndEvent(Event):
+    """A held call is not held any more. ``outcome``: ``answered``, ``cancelled``, ``deadline`` or ``given-up``."""
+
+    type: ClassVar[str] = "wake-end"
+    id: str
+    call: str
+    outcome: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class CounterEvent(Event):
+    """Something was counted at the SIP edge: ``name`` (``malformed``, ``handler-error`` …), by how much, and an example."""
+
+    type: ClassVar[str] = "counter"
+    name: str
+    value: int = 1
+    detail: str = ""
+
+
+_EVENTS: dict[str, type[Event]] = {
+    kind.type: kind
+    for kind in (HelloEvent, RegisterEvent, UpstreamEvent, CallEvent, WakeEvent, WakeEndEvent, CounterEvent)
+}
+
+
+def decode_event(datagram: bytes) -> Event:
+    """Parse one datagram into its event. Raises WireError for anything else, whatever the bytes are."""
+    raw = _parse(datagram)
+    kind = _EVENTS.get(str(raw.get("type")))
+    if kind is None:
+        raise WireError(f"unknown event type {raw.get('type')!r}")
+    return kind.from_dict(raw)
+
+
+# --------------------------------------------------------------------------------------------- documents
+
+
+@dataclass(frozen=True)
+class DeviceDoc(_Message):
+    """Table ``device``; key: the device id, which is also its digest username.
+
+    ``ha1`` is MD5(id:realm:password) in hex; ``aor`` the person it belongs to; ``connection`` the one its outbound calls take.
+    """
+
+    aor: str
+    ha1: str
+    connection: str = ""
+
+    def __repr__(self) -> str:
+        return f"DeviceDoc(aor={self.aor!r}, ha1=***, connection={self.connection!r})"
+
+
+@dataclass(frozen=True)
+class LineDevice:
+    """One device of a line: its id, and whether it has a push token, so that it can be woken."""
+
+    id: str
+    push: bool
+
+
+@dataclass(frozen=True)
+class LineDoc(_Message):
+    """Table ``line``; key: the AoR (``sip:user@domain``). ``wait`` is how long to hold a call, in seconds."""
+
+    devices: list[LineDevice]
+    wait: float = 20.0
+
+    def encode(self) -> str:
+        """The document as one line of JSON."""
+        devices = [{"id": d.id, "push": d.push} for d in self.devices]
+        return json.dumps({"v": VERSION, "devices": devices, "wait": self.wait}, separators=(",", ":"))
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> LineDoc:
+        """Build the document from parsed JSON; raises WireError."""
+        plain = super().from_dict(raw)
+        items: list[Any] = list(plain.devices)
+        return cls([LineDevice(str(i["id"]), bool(i.get("push"))) for i in items], plain.wait)
+
+
+@dataclass(frozen=True)
+class ConnectionDoc(_Message):
+    """Table ``connection``; key: the connection id, which is also its contact user at the PBX.
+
+    ``next_hop`` is a SIP URI whose host is an IP address (``sip:192.0.2.7:5060;transport=udp``); ``sources`` the
+    addresses its calls may come from; ``ha1_md5``/``ha1_sha256`` are of ``auth_user:realm:password`` and empty until
+    the realm is known. ``revision`` changes whenever the registration must be made anew.
+    """
+
+    aors: list[str]
+    domain: str
+    user: str
+    auth_user: str
+    next_hop: str
+    sources: list[str]
+    realm: str = ""
+    ha1_md5: str = ""
+    ha1_sha256: str = ""
+    expires: int = 600
+    register: bool = True
+    media: str = "relay"  # "relay": through rtpengine; "direct": the two ends talk to each other
+    early_ringing: bool = True  # 180 to the PBX once a provider has accepted a push
+    revision: str = ""
+
+    def __repr__(self) -> str:
+        return f"ConnectionDoc(user={self.user!r}, domain={self.domain!r}, next_hop={self.next_hop!r}, ha1=***)"
+
+
+@dataclass(frozen=True)
+class UpstreamDoc(_Message):
+    """Table ``upstream``; key: the connection id. What a registration needs to go on after a restart as if nothing had been.
+
+    ``due`` (next REGISTER) and ``expires_at`` are UNIX times in seconds; ``cseq`` the last one used; ``nc`` the uses of ``nonce``.
+    """
+
+    state: str
+    revision: str
+    cseq: int
+    due: float
+    expires_at: float
+    expires: int
+    realm: str = ""
+    algorithm: str = ""
+    nonce: str = ""
+    opaque: str = ""
+    qop: bool = False
+    nc: int = 0
+    failures: int = 0
