@@ -1,0 +1,78 @@
+"""The words of waking a device by push: the token, the notice it carries, and the verdict a provider gives."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+APNS = "apns"
+FCM = "fcm"
+
+PRODUCTION = "production"
+SANDBOX = "sandbox"
+
+VOIP = "voip"
+
+
+class Outcome(StrEnum):
+    """What a provider's answer means for the call that waits and for the token that was used."""
+
+    DELIVERED = "delivered"  # the provider took the push; the device may wake
+    TOKEN_DEAD = "token_dead"  # noqa: S105  the app is gone: forget the token
+    RETRY = "retry"  # the provider is down, slow or busy: nothing is known about the token
+    REJECTED = "rejected"  # this push or token was refused; the token is kept, as it may be good elsewhere
+    MISCONFIGURED = "misconfigured"  # our key, topic or project is wrong: alarm; every push would fail
+
+
+@dataclass(frozen=True, slots=True)
+class PushToken:
+    """Where one app install receives pushes.
+
+    ``app`` is the APNs topic (``org.example.phone.voip``) or the FCM project or sender it was issued for;
+    ``environment`` is ``production`` or ``sandbox`` (APNs alone knows the difference). The token is as good as an
+    address of a person: it shows in no ``repr``.
+    """
+
+    provider: str
+    app: str
+    environment: str
+    token: str = field(repr=False)
+    kind: str = VOIP
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight hex digits that name the token in logs and pages without giving it away."""
+        return hashlib.sha256(self.token.encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class PushNotice:
+    """What a push says: opaque references of the call and of the wake, and when it stops to make sense.
+
+    ``deadline`` is UNIX time in seconds; the provider is told to drop the push then. ``caller`` stays None unless the
+    account's owner wants caller names to travel through the provider.
+    """
+
+    call: str
+    wake: str
+    deadline: float
+    caller: str | None = None
+    kind: str = VOIP
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of one push.
+
+    ``status`` is the HTTP status, 0 when there was no answer; ``reason`` the provider's own word (``Unregistered``) or ours
+    in lower case (``timeout``, ``connect-failed``); ``provider_id`` the provider's name of the push. ``retry_after`` is in seconds from now;
+    ``unregistered_at`` UNIX time in seconds: the token was known to be dead then, a registration after it revives it.
+    """
+
+    outcome: Outcome
+    status: int = 0
+    reason: str = ""
+    provider_id: str = ""
+    retry_after: float | None = None
+    unregistered_at: float | None = None

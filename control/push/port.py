@@ -1,0 +1,24 @@
+"""The port every push provider stands behind: one folder here per provider, one object per process."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from control.domain.push import PushNotice, PushToken, Verdict
+
+
+class Provider(Protocol):
+    """One push service. ``push`` tells everything it knows in its verdict and raises nothing but CancelledError."""
+
+    @property
+    def name(self) -> str:
+        """``apns`` or ``fcm``: the ``provider`` of the tokens it serves."""
+
+    async def start(self) -> None:
+        """Read keys and connect ahead, so that the first push is fast. A provider that is down is no error."""
+
+    async def push(self, token: PushToken, notice: PushNotice) -> Verdict:
+        """Send one push, once, and wait for the answer until ``notice.deadline`` at the latest."""
+
+    async def close(self) -> None:
+        """Close connections; pushes under way end with a ``retry`` verdict."""
