@@ -1,7 +1,7 @@
 """The settings of one installation: ``nightbell.toml`` in its home folder, read once into one frozen tree.
 
 SettingsError
-├── SettingsMissingError    there is no nightbell.toml (or a file it names)
+├── SettingsMissingError     there is no nightbell.toml (or a file it names)
 ├── UnknownSettingError      a key this version does not know
 └── MalformedSettingError    a value of the wrong kind, or out of range
 """
@@ -64,7 +64,7 @@ class EdgeSettings:
 
 @dataclass(frozen=True)
 class DatabaseSettings:
-    """SQLAlchemy URL; a relative SQLite path is below the home folder. Not in repr: it may hold a password."""
+    """SQLAlchemy URL; a relative SQLite path is below the home folder. Not in repr: may hold a password."""
 
     url: str = field(default="sqlite:///state/control.db", repr=False)
 
@@ -90,7 +90,7 @@ class WebSettings:
 
 @dataclass(frozen=True)
 class ApnsSettings:
-    """Apple's provider: signing key (.p8) and ids. ``server`` empty: Apple's own, by each token's environment."""
+    """Apple's provider: signing key (.p8) and ids. ``server`` empty: Apple's, by each token's environment."""
 
     key_file: Path
     key_id: str
@@ -183,7 +183,7 @@ class Settings:
         return read_secret(self.edge.events_key_file)
 
     def identity_key(self) -> str:
-        """The secret (hex) that upstream Call-IDs and From-tags are derived from; raises SettingsMissingError."""
+        """The secret (hex) behind upstream Call-IDs and From-tags; raises SettingsMissingError."""
         return read_secret(self.edge.identity_key_file)
 
 
