@@ -1,4 +1,4 @@
-"""The words of waking a device by push: the token, the notice it carries, and the verdict a provider gives."""
+"""The words of waking a device by push: the token, the notice it carries, and a provider's verdict."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class PushToken:
     """Where one app install receives pushes.
 
     ``app`` is the APNs topic (``org.example.phone.voip``) or the FCM project or sender it was issued for;
-    ``environment`` is ``production`` or ``sandbox`` (APNs alone knows the difference). The token is as good as an
-    address of a person: it shows in no ``repr``.
+    ``environment`` is ``production`` or ``sandbox`` (APNs alone knows the difference). The token is as good
+    as an address of a person: it shows in no ``repr``.
     """
 
     provider: str
@@ -50,8 +50,8 @@ class PushToken:
 class PushNotice:
     """What a push says: opaque references of the call and of the wake, and when it stops to make sense.
 
-    ``deadline`` is UNIX time in seconds; the provider is told to drop the push then. ``caller`` stays None unless the
-    account's owner wants caller names to travel through the provider.
+    ``deadline`` is UNIX time in seconds; the provider is told to drop the push then. ``caller`` stays None
+    unless the account's owner wants caller names to travel through the provider.
     """
 
     call: str
@@ -65,9 +65,10 @@ class PushNotice:
 class Verdict:
     """What came of one push.
 
-    ``status`` is the HTTP status, 0 when there was no answer; ``reason`` the provider's own word (``Unregistered``) or ours
-    in lower case (``timeout``, ``connect-failed``); ``provider_id`` the provider's name of the push. ``retry_after`` is in seconds from now;
-    ``unregistered_at`` UNIX time in seconds: the token was known to be dead then, a registration after it revives it.
+    ``status`` is the HTTP status, 0 when there was no answer; ``reason`` the provider's own word
+    (``Unregistered``) or ours in lower case (``timeout``, ``connect-failed``); ``provider_id`` the provider's
+    name of the push. ``retry_after`` is in seconds from now; ``unregistered_at`` UNIX time in seconds: the
+    token was known to be dead then, a registration after it revives it.
     """
 
     outcome: Outcome

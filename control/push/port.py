@@ -8,14 +8,14 @@ from control.domain.push import PushNotice, PushToken, Verdict
 
 
 class Provider(Protocol):
-    """One push service. ``push`` tells everything it knows in its verdict and raises nothing but CancelledError."""
+    """One push service. What ``push`` learns is in its verdict; it raises nothing but CancelledError."""
 
     @property
     def name(self) -> str:
         """``apns`` or ``fcm``: the ``provider`` of the tokens it serves."""
 
     async def start(self) -> None:
-        """Read keys and connect ahead, so that the first push is fast. A provider that is down is no error."""
+        """Read keys and connect ahead: the first push shall be fast. A provider that is down is no error."""
 
     async def push(self, token: PushToken, notice: PushNotice) -> Verdict:
         """Send one push, once, and wait for the answer until ``notice.deadline`` at the latest."""
