@@ -1,0 +1,95 @@
+"""The files that tell Kamailio about this installation, made from the settings: pure text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from control.host.errors import PrepareError
+from control.settings import Settings
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def kamailio_cfg(settings: Settings, repository: Path = REPOSITORY) -> str:
+    """run/kamailio.cfg: the names that the repository's kamailio.cfg leaves open, then that file."""
+    edge = settings.edge
+    names: dict[str, object] = {
+        "NB_ADDR": edge.address,
+        "NB_SIP_PORT": edge.sip_port,
+        "NB_TLS_PORT": edge.tls_port,
+        "NB_WS_PORT": edge.ws_port,
+        "NB_WSS_PORT": edge.wss_port,
+        "NB_PARK_PORT": edge.park_port,
+        "NB_RPC_SOCKET": settings.rpc_socket,
+        "NB_LOCATION_DB": settings.location_db,
+        "NB_PROJECTION_DB": settings.projection_db,
+        "NB_TLS_CONFIG": settings.run_dir / "tls.cfg",
+        "NB_RTPENGINE": f"udp:{settings.rtpengine.control}:{settings.rtpengine.ng_port}",
+        "NB_WORKERS": edge.workers,
+        "NB_KEMI": repository / "kemi" / "main.py",
+        "NB_DOMAIN": edge.domain,
+    }
+    lines = ["#!KAMAILIO", "# Written by `nightbell up` from nightbell.toml; changes here are lost."]
+    lines += [f'#!substdef "!{name}!{_substitute(name, value)}!g"' for name, value in names.items()]
+    lines.append(f'include_file "{_quoted(repository / "kamailio.cfg")}"')
+    return "\n".join(lines) + "\n"
+
+
+def kemi_json(settings: Settings) -> str:
+    """run/kemi.json: what the scripts inside Kamailio read once at their start. It holds secrets."""
+    edge = settings.edge
+    values = {
+        "domain": edge.domain,
+        "realm": edge.domain,
+        "address": edge.address,
+        "sip_port": edge.sip_port,
+        "tls_port": edge.tls_port,
+        "park": f"127.0.0.1:{edge.park_port}",
+        "events": f"127.0.0.1:{edge.events_port}",
+        "events_key": settings.events_key(),
+        "identity_key": settings.identity_key(),
+        "media": True,
+    }
+    return json.dumps(values, indent=1) + "\n"
+
+
+def tls_cfg(settings: Settings) -> str:
+    """run/tls.cfg: our certificate towards devices; towards a PBX, its certificate must be a trusted one."""
+    return f"""# Written by `nightbell up` from nightbell.toml; changes here are lost.
+[server:default]
+method = TLSv1.2+
+verify_certificate = no
+require_certificate = no
+certificate = {settings.tls_dir / "cert.pem"}
+private_key = {settings.tls_dir / "key.pem"}
+
+[client:default]
+method = TLSv1.2+
+verify_certificate = yes
+require_certificate = yes
+ca_list = {trusted_file(settings)}
+"""
+
+
+def trusted_file(settings: Settings) -> Path:
+    """The authorities that Kamailio trusts as a TLS client: the system's, and the installation's own."""
+    return settings.run_dir / "trusted.pem"
+
+
+def _substitute(name: str, value: object) -> str:
+    text = str(value)
+    # `!` would end the substitution, `&` and `\` mean something in it, `"` would end the string.
+    if any(c in '!&\\"' or ord(c) <= 32 for c in text):
+        raise PrepareError(
+            f'{name} cannot be {text!r}: white space and any of ! & \\ " do not fit into kamailio.cfg; '
+            "choose another home folder or value"
+        )
+    return text
+
+
+def _quoted(path: Path) -> str:
+    text = str(path)
+    if '"' in text or any(ord(c) < 32 for c in text):
+        raise PrepareError(f"the path {text!r} does not fit into kamailio.cfg; move the installation")
+    return text
