@@ -1,0 +1,86 @@
+"""`nightbell up`, `down` and `status`: the programs of one installation."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import click
+
+from control.host.errors import HostError
+from control.host.installation import Installation
+from control.settings import SettingsError, home_from, load
+from control.store.session import upgrade
+
+
+def _installation(home: Path | None) -> Installation:
+    try:
+        return Installation(load(home_from(home, os.environ)))
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+
+
+_home = click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The installation's folder. Default: NIGHTBELL_HOME, else ./run",
+)
+
+
+@click.command()
+@_home
+def up(home: Path | None) -> None:
+    """Start everything that does not run yet."""
+    installation = _installation(home)
+    upgrade(installation.settings.database.url)
+    before = time.monotonic()
+    try:
+        for name, started in installation.up():
+            now = time.monotonic()
+            click.echo(f"{name:<10} {f'ready after {now - before:.1f} s' if started else 'was running'}")
+            before = now
+    except HostError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@click.command()
+@_home
+def down(home: Path | None) -> None:
+    """Stop everything that runs."""
+    try:
+        for name, ran in _installation(home).down():
+            click.echo(f"{name:<10} {'stopped' if ran else 'was not running'}")
+    except HostError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@click.command()
+@_home
+@click.pass_context
+def status(context: click.Context, home: Path | None) -> None:
+    """Say what runs, and where. Exit status 1 unless everything does."""
+    installation = _installation(home)
+    edge, web = installation.settings.edge, installation.settings.web
+    places = {
+        "kamailio": f"SIP {edge.address}:{edge.sip_port} (UDP, TCP) {edge.tls_port} (TLS) "
+        f"{edge.ws_port} (WS) {edge.wss_port} (WSS)",
+        "web": f"http://{web.address}:{web.port}/calls",
+    }
+    complete = True
+    try:
+        for process in installation.processes:
+            name, pid = process.program.name, process.pid
+            if pid is None:
+                complete = False
+                click.echo(f"{name:<10} not running; see {process.program.log}")
+            else:
+                working = "ready" if process.program.ready() else "running, not ready"
+                click.echo(f"{name:<10} {working}, pid {pid}  {places.get(name, '')}".rstrip())
+    except HostError as error:
+        raise click.ClickException(str(error)) from None
+    if not complete:
+        context.exit(1)
+
+
+commands: list[click.Command] = [up, down, status]

@@ -1,0 +1,133 @@
+"""The programs of one installation on this machine: rtpengine, Kamailio, the edge agent and the pages."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from control.host import readiness, render, tables
+from control.host.certificates import ensure_certificate
+from control.host.files import ensure_secret, write_private, write_public
+from control.host.process import Process, Program
+from control.host.tree import Tree
+from control.settings import Settings
+
+_SYSTEM_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What runs for one home folder. Its processes outlive this object; pid files find them again."""
+
+    settings: Settings
+
+    @property
+    def rtpengine(self) -> Process:
+        """The media relay."""
+        settings = self.settings
+        media = settings.rtpengine
+        arguments = (
+            "--config-file=none",
+            "--table=-1",  # in userspace: no kernel module
+            "--foreground",
+            "--log-stderr",
+            "--log-level=5",  # from 7 on it writes keys
+            f"--interface={settings.edge.address}",
+            f"--listen-ng={media.control}:{media.ng_port}",
+            f"--port-min={media.rtp_min}",
+            f"--port-max={media.rtp_max}",
+        )
+        tree = media.tree
+        command = Tree(tree).command("usr/bin/rtpengine", *arguments) if tree else ("rtpengine", *arguments)
+        return self._process("rtpengine", command, lambda: readiness.ng(media.control, media.ng_port))
+
+    @property
+    def kamailio(self) -> Process:
+        """The SIP edge."""
+        settings = self.settings
+        run = settings.run_dir
+        command = (
+            *("kamailio", "-f", str(run / "kamailio.cfg"), "-DD", "-E"),
+            *("-x", "fm", "-X", "fm", "-M", "32", "-m", "256"),
+            *("-w", str(run), "-Y", str(run)),
+        )
+        return self._process(
+            "kamailio",
+            command,
+            lambda: readiness.kamailio(settings.rpc_socket, settings.edge.address, settings.edge.sip_port),
+            environment={"NIGHTBELL_KEMI": str(settings.kemi_json)},
+        )
+
+    @property
+    def edge(self) -> Process:
+        """The edge agent."""
+        ready, pid_file = self.settings.edge_ready, self.settings.run_dir / "edge.pid"
+        return self._process(
+            "edge", self._nightbell("edge"), lambda: readiness.written_since(ready, pid_file)
+        )
+
+    @property
+    def web(self) -> Process:
+        """Pages and API."""
+        web = self.settings.web
+        return self._process("web", self._nightbell("web"), lambda: readiness.web(web.address, web.port))
+
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        """All of them, in the order of starting."""
+        return (self.rtpengine, self.kamailio, self.edge, self.web)
+
+    def prepare(self) -> None:
+        """Write everything the programs read that can be made from the settings. Raises HostError."""
+        settings = self.settings
+        for folder in (settings.run_dir, settings.log_dir, settings.state_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+        ensure_secret(settings.edge.events_key_file)
+        ensure_secret(settings.edge.identity_key_file)
+        now = datetime.datetime.now(datetime.UTC)
+        ensure_certificate(settings.tls_dir, settings.edge.domain, settings.edge.address, now)
+        trusted = [path for path in (_SYSTEM_AUTHORITIES, settings.tls_dir / "ca.pem") if path.exists()]
+        write_public(render.trusted_file(settings), "".join(path.read_text("ascii") for path in trusted))
+        write_public(settings.run_dir / "tls.cfg", render.tls_cfg(settings))
+        write_public(settings.run_dir / "kamailio.cfg", render.kamailio_cfg(settings))
+        write_private(settings.kemi_json, render.kemi_json(settings))
+        tables.ensure_location(settings.location_db)
+        tables.ensure_projection(settings.projection_db)
+
+    def up(self) -> Iterator[tuple[str, bool]]:
+        """Start what does not run; yields each name once ready, and if it was started. Raises HostError."""
+        self.prepare()
+        for process in self.processes:
+            yield process.program.name, process.start()
+
+    def down(self) -> Iterator[tuple[str, bool]]:
+        """Stop everything; yields each name once it is gone, and whether it ran. Raises StopError."""
+        for process in reversed(self.processes):
+            yield process.program.name, process.stop()
+
+    def _process(
+        self,
+        name: str,
+        command: tuple[str, ...],
+        ready: Callable[[], bool],
+        environment: dict[str, str] | None = None,
+    ) -> Process:
+        settings = self.settings
+        return Process(
+            Program(
+                name=name,
+                command=command,
+                log=settings.log_dir / f"{name}.log",
+                pid_file=settings.run_dir / f"{name}.pid",
+                ready=ready,
+                environment=environment or {},
+            )
+        )
+
+    def _nightbell(self, command: str) -> tuple[str, ...]:
+        # The same interpreter, found without a search: the console script stands beside it.
+        script = Path(sys.executable).with_name("nightbell")
+        return (str(script), command, "--home", str(self.settings.home))

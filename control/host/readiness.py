@@ -1,0 +1,75 @@
+"""Questions that tell whether a program is at work, each asked over the door that others will use."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import secrets
+import socket
+import tempfile
+from pathlib import Path
+
+_PATIENCE = 0.5  # seconds for one answer; the question is asked again
+
+
+def ng(address: str, port: int) -> bool:
+    """Whether rtpengine answers a ping on its control port."""
+    cookie = secrets.token_hex(4)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.settimeout(_PATIENCE)
+        try:
+            link.connect((address, port))
+            link.send(f'{cookie} {{"command":"ping"}}'.encode())
+            return b"pong" in link.recv(2048)
+        except OSError:
+            return False
+
+
+def kamailio(rpc: Path, address: str, sip_port: int) -> bool:
+    """Whether Kamailio answers JSON-RPC and accepts SIP connections."""
+    return rpc_answers(rpc) and tcp(address, sip_port)
+
+
+def rpc_answers(rpc: Path) -> bool:
+    """Whether a JSON-RPC datagram to this Unix socket is answered."""
+    with (
+        tempfile.TemporaryDirectory(prefix="nightbell-") as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link,
+    ):
+        link.settimeout(_PATIENCE)
+        try:
+            link.bind(f"{folder}/reply")
+            link.connect(str(rpc))
+            link.send(json.dumps({"jsonrpc": "2.0", "method": "core.uptime", "id": 1}).encode())
+            return b'"result"' in link.recv(65535)
+        except OSError:
+            return False
+
+
+def tcp(address: str, port: int) -> bool:
+    """Whether a TCP connection is accepted."""
+    try:
+        with socket.create_connection((address, port), _PATIENCE):
+            return True
+    except OSError:
+        return False
+
+
+def web(address: str, port: int, path: str = "/health") -> bool:
+    """Whether a web server answers at all; what it says about the others' health is not asked here."""
+    connection = http.client.HTTPConnection(address, port, timeout=_PATIENCE * 4)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status < 600
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def written_since(path: Path, start: Path) -> bool:
+    """Whether a program has written this file since its start: not one left over from its last life."""
+    try:
+        return path.stat().st_mtime_ns >= start.stat().st_mtime_ns
+    except OSError:
+        return False
