@@ -1,1 +1,1 @@
-"""domain."""
+"""The words and rules of the system, in pure Python: no database, no network, no clock."""

@@ -1,1 +1,1 @@
-"""store."""
+"""The database: tables, migrations, sessions, and the seal on what is secret in it."""

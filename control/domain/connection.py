@@ -1,0 +1,121 @@
+"""A PBX account as a person describes it, and what is refused when it is saved."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass, field
+
+from control.domain.errors import InvalidFieldError
+from control.domain.secret import Secret
+from control.domain.text import checked_number, checked_text
+
+TRANSPORTS = ("udp", "tcp", "tls")
+MEDIA = ("relay", "direct")
+DEFAULT_EXPIRES = 600  # seconds
+DEFAULT_WAIT = 20.0  # seconds; a phone was seen to need 8 to 10
+
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+# RFC 3261 §25.1, user: unreserved, user-unreserved and escaped.
+_USER = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]|%[0-9A-Fa-f]{2})+")
+
+
+@dataclass(frozen=True)
+class ConnectionSpec:
+    """One account at a PBX. Building it checks it: raises InvalidFieldError naming the field.
+
+    ``host`` is a name or an IP address; ``domain`` the PBX's SIP domain, its host unless given; ``auth_user``
+    the digest username, ``user`` unless given; ``realm`` empty: learnt from the PBX's first challenge.
+    ``expires`` and ``wait`` (how long a call is held for a sleeping device) are in seconds.
+    """
+
+    name: str
+    host: str
+    user: str
+    password: Secret
+    port: int = 5060
+    transport: str = "udp"
+    domain: str = ""
+    auth_user: str = ""
+    realm: str = ""
+    expires: int = DEFAULT_EXPIRES
+    register: bool = True
+    media: str = "relay"
+    early_ringing: bool = True
+    wait: float = DEFAULT_WAIT
+    users: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        checked_text("name", self.name, maximum=64)
+        checked_host("host", self.host)
+        if self.domain:
+            checked_host("domain", self.domain)
+        checked_number("port", self.port, 1, 65535)
+        _one_of("transport", self.transport, TRANSPORTS)
+        _one_of("media", self.media, MEDIA)
+        _checked_user(self.user)
+        _quotable("auth_user", self.auth_user)
+        _quotable("realm", self.realm)
+        checked_text("password", self.password.reveal(), maximum=256, minimum=1 if self.register else 0)
+        checked_number("expires", self.expires, 60, 86400, " seconds")
+        if not 1 <= self.wait <= 120:
+            raise InvalidFieldError("wait", f"{self.wait:g} is not between 1 and 120 seconds")
+
+    @property
+    def sip_domain(self) -> str:
+        """The domain of the account's address at the PBX."""
+        return self.domain or self.host
+
+    @property
+    def digest_user(self) -> str:
+        """The digest username at the PBX."""
+        return self.auth_user or self.user
+
+
+def checked_host(field: str, value: str) -> str:
+    """A host name or an IP address (IPv6 without brackets). Raises InvalidFieldError."""
+    checked_text(field, value, maximum=253)
+    if is_address(value):
+        return value
+    labels = value.removesuffix(".").split(".")
+    if not all(_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit():
+        raise InvalidFieldError(field, f"{value!r} is neither a host name nor an IP address")
+    return value
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address already, so that there is nothing to resolve."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _checked_user(value: str) -> None:
+    checked_text("user", value, maximum=128)
+    if not _USER.fullmatch(value):
+        raise InvalidFieldError(
+            "user", f"{value!r} has a character that a SIP user cannot have; write it escaped (%20)"
+        )
+    _no_socket_mark("user", value)
+
+
+def _quotable(field: str, value: str) -> None:
+    if not value:
+        return
+    checked_text(field, value, maximum=128)
+    if '"' in value or "\\" in value:
+        raise InvalidFieldError(field, "quotes and backslashes are not possible here")
+    _no_socket_mark(field, value)
+
+
+def _no_socket_mark(field: str, value: str) -> None:
+    # Kamailio's tm writes its socket's address wherever a header it is handed holds two exclamation marks.
+    if "!!" in value:
+        raise InvalidFieldError(field, "two exclamation marks in a row are not possible here")
+
+
+def _one_of(field: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InvalidFieldError(field, f"{value!r} is not one of {', '.join(choices)}")

@@ -1,0 +1,112 @@
+"""The journal of a call: its steps, and the head that sums them up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+# Steps reported by the edge agent; those reported by Kamailio are ``kemi.wire.CALL_STEPS``.
+AGENT_STEPS = (
+    "push-sent",  # a push left for a provider
+    "push-accepted",  # the provider took it
+    "push-refused",  # the provider refused it, or could not be reached; ``reason`` says which
+    "register",  # a device that this call waited for registered
+    "wake-deadline",  # nobody woke in time
+    "gave-up",  # nobody can wake, so waiting was ended early
+    "wake-cancelled",  # waiting ended for another reason: the caller gave up, or another device answered
+)
+
+IN = "in"  # PBX to device
+OUT = "out"  # device to PBX
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that happened to one call; the fields of ``kemi.wire.CallEvent``, and who pushed.
+
+    ``at`` is UNIX time in seconds with microseconds. Two steps that agree in call, time, step, device and
+    provider are the same step told twice.
+    """
+
+    call: str
+    at: float
+    step: str
+    device: str = ""
+    provider: str = ""
+    connection: str = ""
+    aor: str = ""
+    direction: str = ""
+    caller: str = ""
+    callee: str = ""
+    sip_call_id: str = ""
+    code: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class CallHead:
+    """A call in one line. ``outcome`` is empty while it is neither answered nor over.
+
+    Otherwise ``answered``, ``cancelled`` or ``failed``; times are UNIX seconds, 0.0 for "not (yet)".
+    """
+
+    call: str
+    started_at: float
+    direction: str = ""
+    connection: str = ""
+    aor: str = ""
+    caller: str = ""
+    callee: str = ""
+    sip_call_id: str = ""
+    outcome: str = ""
+    code: int = 0
+    reason: str = ""
+    answered_at: float = 0.0
+    ended_at: float = 0.0
+
+
+def fold(head: CallHead, steps: Iterable[Step]) -> CallHead:
+    """The head after these steps. Steps may come late, twice and in any order: the result is the same."""
+    for step in steps:
+        head = _absorb(head, step)
+    return head
+
+
+def _absorb(head: CallHead, step: Step) -> CallHead:
+    head = replace(
+        head,
+        started_at=min(head.started_at, step.at) if head.started_at else step.at,
+        direction=head.direction or step.direction,
+        connection=head.connection or step.connection,
+        aor=head.aor or step.aor,
+        caller=head.caller or step.caller,
+        callee=head.callee or step.callee,
+        sip_call_id=head.sip_call_id or step.sip_call_id,
+    )
+    if step.step == "answered":
+        # Of several devices that answer at once the first has it.
+        first = min(head.answered_at, step.at) if head.answered_at else step.at
+        ended = 0.0 if head.outcome in ("cancelled", "failed") else head.ended_at
+        return replace(
+            head, outcome="answered", code=step.code or 200, reason="", answered_at=first, ended_at=ended
+        )
+    if step.step == "bye":
+        return replace(head, ended_at=max(head.ended_at, step.at))
+    if step.step == "cancelled" and head.outcome != "answered":
+        return replace(
+            head, outcome="cancelled", code=487, reason=_reason(head, step), ended_at=_end(head, step)
+        )
+    if step.step == "failed" and head.outcome not in ("answered", "cancelled"):
+        return replace(
+            head, outcome="failed", code=step.code, reason=_reason(head, step), ended_at=_end(head, step)
+        )
+    return head
+
+
+def _reason(head: CallHead, step: Step) -> str:
+    return head.reason if head.outcome == step.step and head.reason else step.reason
+
+
+def _end(head: CallHead, step: Step) -> float:
+    # A call that was cancelled and then got its 487 ended when it was cancelled.
+    return min(head.ended_at, step.at) if head.outcome == step.step and head.ended_at else step.at

@@ -1,0 +1,151 @@
+"""The words for each step of a call's journal, and who does it to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from control.domain.journal import OUT, Step
+
+
+class Part(StrEnum):
+    """Who takes part in a call."""
+
+    PBX = "pbx"
+    NIGHTBELL = "nightbell"
+    PROVIDER = "provider"
+    DEVICE = "device"
+
+
+class Mood(StrEnum):
+    """How a step is to be taken."""
+
+    PLAIN = "plain"
+    GOOD = "good"
+    BAD = "bad"
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """One step in words. ``source`` acts on ``target``; the same twice: it concerns that one alone."""
+
+    words: str
+    source: Part
+    target: Part
+    detail: str = ""
+    mood: Mood = Mood.PLAIN
+
+
+_COMPANY = {"apns": "Apple", "fcm": "Google"}
+_SERVICE = {"apns": "APNs", "fcm": "FCM"}
+
+
+def phrase(step: Step, direction: str) -> Phrase:
+    """The words for a step of a call; a step of a vocabulary newer than this is shown by its own name."""
+    tell = _PHRASES.get(step.step)
+    if tell is None:
+        return Phrase(step.step, Part.NIGHTBELL, Part.NIGHTBELL, _reply(step))
+    return tell(step, direction == OUT)
+
+
+def _invite_in(step: Step, out: bool) -> Phrase:
+    if out:
+        return Phrase("The device placed a call", Part.DEVICE, Part.NIGHTBELL, "INVITE in")
+    return Phrase("The PBX rang", Part.PBX, Part.NIGHTBELL, "INVITE in")
+
+
+def _invite_out(step: Step, out: bool) -> Phrase:
+    if out:
+        return Phrase("The call went to the PBX", Part.NIGHTBELL, Part.PBX, "INVITE out")
+    return Phrase("The call went to the phone", Part.NIGHTBELL, Part.DEVICE, "INVITE out")
+
+
+def _challenged(step: Step, out: bool) -> Phrase:
+    return Phrase("The PBX asked who is calling", Part.PBX, Part.NIGHTBELL, _reply(step) or "challenge")
+
+
+def _ringing(step: Step, out: bool) -> Phrase:
+    if out:
+        return Phrase("It rings at the other end", Part.PBX, Part.DEVICE, _reply(step) or "180")
+    if not step.device:
+        return Phrase("The PBX was told that it rings", Part.NIGHTBELL, Part.PBX, _reply(step) or "180")
+    return Phrase("The phone rings", Part.DEVICE, Part.PBX, _reply(step) or "180", Mood.GOOD)
+
+
+def _answered(step: Step, out: bool) -> Phrase:
+    source, target = (Part.PBX, Part.DEVICE) if out else (Part.DEVICE, Part.PBX)
+    return Phrase("Answered", source, target, _reply(step) or "200", Mood.GOOD)
+
+
+def _cancelled(step: Step, out: bool) -> Phrase:
+    source = Part.DEVICE if out else Part.PBX
+    return Phrase("The caller gave up", source, Part.NIGHTBELL, step.reason or "CANCEL", Mood.BAD)
+
+
+def _failed(step: Step, out: bool) -> Phrase:
+    target = Part.DEVICE if out else Part.PBX
+    return Phrase("The call ended unanswered", Part.NIGHTBELL, target, _reply(step), Mood.BAD)
+
+
+def _bye(step: Step, out: bool) -> Phrase:
+    if step.device:
+        return Phrase("The phone hung up", Part.DEVICE, Part.PBX, _reply(step) or "BYE")
+    return Phrase("They hung up", Part.NIGHTBELL, Part.NIGHTBELL, _reply(step) or "BYE")
+
+
+def _push_sent(step: Step, out: bool) -> Phrase:
+    service = _SERVICE.get(step.provider, step.provider or "the provider")
+    return Phrase(f"Push sent to {service}", Part.NIGHTBELL, Part.PROVIDER, "push")
+
+
+def _push_accepted(step: Step, out: bool) -> Phrase:
+    company = _COMPANY.get(step.provider, "The provider")
+    return Phrase(f"{company} accepted it", Part.PROVIDER, Part.NIGHTBELL, _reply(step), Mood.GOOD)
+
+
+def _push_refused(step: Step, out: bool) -> Phrase:
+    company = _COMPANY.get(step.provider, "The provider")
+    # Without a status there was no answer at all.
+    words = f"{company} refused it" if step.code else f"{company} did not take it"
+    return Phrase(words, Part.PROVIDER, Part.NIGHTBELL, _reply(step), Mood.BAD)
+
+
+def _register(step: Step, out: bool) -> Phrase:
+    return Phrase("The phone woke and registered", Part.DEVICE, Part.NIGHTBELL, "REGISTER", Mood.GOOD)
+
+
+def _wake_deadline(step: Step, out: bool) -> Phrase:
+    return Phrase("Nobody woke in time", Part.NIGHTBELL, Part.NIGHTBELL, step.reason or "deadline", Mood.BAD)
+
+
+def _gave_up(step: Step, out: bool) -> Phrase:
+    words = "There was nobody left to wait for"
+    return Phrase(words, Part.NIGHTBELL, Part.NIGHTBELL, step.reason or "gave up", Mood.BAD)
+
+
+def _wake_cancelled(step: Step, out: bool) -> Phrase:
+    return Phrase("Waiting was over", Part.NIGHTBELL, Part.NIGHTBELL, step.reason or "wake ended")
+
+
+def _reply(step: Step) -> str:
+    return " ".join(part for part in (str(step.code) if step.code else "", step.reason) if part)
+
+
+_PHRASES: dict[str, Callable[[Step, bool], Phrase]] = {
+    "invite-in": _invite_in,
+    "invite-out": _invite_out,
+    "challenged": _challenged,
+    "ringing": _ringing,
+    "answered": _answered,
+    "cancelled": _cancelled,
+    "failed": _failed,
+    "bye": _bye,
+    "push-sent": _push_sent,
+    "push-accepted": _push_accepted,
+    "push-refused": _push_refused,
+    "register": _register,
+    "wake-deadline": _wake_deadline,
+    "gave-up": _gave_up,
+    "wake-cancelled": _wake_cancelled,
+}

@@ -1,0 +1,180 @@
+"""A call told as a story: who did what to whom, in plain English, with the milliseconds between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from control.domain.journal import IN, OUT, CallHead, Step
+from control.domain.phrases import Mood, Part, phrase
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A lane of the picture: a part in the story, and for devices and providers which one."""
+
+    part: Part
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """What the lane is called."""
+        if self.part is Part.PROVIDER:
+            known = {"apns": "Apple (APNs)", "fcm": "Google (FCM)"}
+            return known.get(self.name, self.name or "Push provider")
+        if self.part is Part.DEVICE:
+            return self.name or "Device"
+        return {Part.PBX: "PBX", Part.NIGHTBELL: "Nightbell"}[self.part]
+
+
+@dataclass(frozen=True)
+class Beat:
+    """One step of the story. ``offset_ms`` is since the call began, ``gap_ms`` since the step before."""
+
+    number: int
+    at: float
+    offset_ms: float
+    gap_ms: float
+    source: Actor
+    target: Actor
+    words: str
+    detail: str
+    mood: Mood
+    step: Step
+
+
+@dataclass(frozen=True)
+class Span:
+    """A time that is worth seeing: the call was held, the device rang, they talked."""
+
+    kind: str  # "held", "ringing" or "talking"
+    actor: Actor
+    begin: int  # numbers of the beats where it begins and ends
+    end: int
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Story:
+    """A call, its lanes from top to bottom, its steps, and its spans."""
+
+    head: CallHead
+    actors: tuple[Actor, ...]
+    beats: tuple[Beat, ...]
+    spans: tuple[Span, ...]
+
+    @property
+    def summary(self) -> str:
+        """The end of the story in one sentence."""
+        return summary(self.head)
+
+
+def summary(head: CallHead) -> str:
+    """What became of a call, in one sentence."""
+    if head.outcome == "answered":
+        if not head.ended_at:
+            return "Answered; they are talking."
+        return f"Answered; they talked for {duration((head.ended_at - head.answered_at) * 1000)}."
+    if head.outcome == "cancelled":
+        return "The caller gave up before anybody answered."
+    if head.outcome == "failed":
+        known = {
+            408: "the other side did not reply",
+            480: "nobody could be reached in time",
+            486: "busy",
+            487: "it was cancelled",
+            603: "declined",
+        }
+        why = known.get(head.code, head.reason) or "refused"
+        return f"Not answered: {why} ({head.code})." if head.code else f"Not answered: {why}."
+    return "Under way."
+
+
+def title(head: CallHead) -> str:
+    """Who called whom."""
+    caller, callee = head.caller or "unknown", head.callee or head.aor.removeprefix("sip:") or "unknown"
+    return f"{caller} → {callee}"
+
+
+def tell(head: CallHead, steps: Iterable[Step]) -> Story:
+    """The story of a call from its journal, whatever is missing in it."""
+    ordered = sorted(steps, key=lambda step: step.at)
+    direction = head.direction or IN
+    beats: list[Beat] = []
+    for number, step in enumerate(ordered, 1):
+        said = phrase(step, direction)
+        previous = ordered[number - 2].at if number > 1 else step.at
+        beats.append(
+            Beat(
+                number=number,
+                at=step.at,
+                offset_ms=(step.at - ordered[0].at) * 1000,
+                gap_ms=(step.at - previous) * 1000,
+                source=_actor(said.source, step),
+                target=_actor(said.target, step),
+                words=said.words,
+                detail=said.detail,
+                mood=said.mood,
+                step=step,
+            )
+        )
+    return Story(head, _lanes(direction, beats), tuple(beats), tuple(_spans(beats)))
+
+
+def _actor(part: Part, step: Step) -> Actor:
+    if part is Part.PROVIDER:
+        return Actor(part, step.provider)
+    if part is Part.DEVICE:
+        return Actor(part, step.device)
+    return Actor(part)
+
+
+def _lanes(direction: str, beats: list[Beat]) -> tuple[Actor, ...]:
+    seen = dict.fromkeys(actor for beat in beats for actor in (beat.source, beat.target))
+    order = [Part.PBX, Part.NIGHTBELL, Part.PROVIDER, Part.DEVICE]
+    if direction == OUT:
+        order = [Part.DEVICE, Part.NIGHTBELL, Part.PROVIDER, Part.PBX]
+    named = [actor for part in order for actor in seen if actor.part is part]
+    # A step that names no device is not one more device when another step does name one.
+    devices = [actor for actor in named if actor.part is Part.DEVICE]
+    return tuple(a for a in named if a.name or a.part is not Part.DEVICE or len(devices) == 1)
+
+
+def _spans(beats: list[Beat]) -> Iterable[Span]:
+    first: dict[str, Beat] = {}
+    for beat in beats:
+        first.setdefault(beat.step.step, beat)
+    opening = beats[0] if beats else None
+    pushed, out, answered = first.get("push-sent"), first.get("invite-out"), first.get("answered")
+    final = next((b for b in beats if b.step.step in ("cancelled", "failed", "bye")), None)
+    if opening is not None and pushed is not None:
+        woken = next((b for b in beats if b.step.step == "register"), None)
+        ended = next((b for b in beats if b.step.step in ("wake-deadline", "gave-up")), None)
+        until = woken or ended or final
+        if until is not None and until.number > opening.number:
+            yield _span("held", Actor(Part.NIGHTBELL), opening, until)
+    rings = [b for b in beats if b.step.step == "ringing" and b.step.device]
+    over = answered or final
+    for ring in {b.step.device: b for b in reversed(rings)}.values():
+        if over is not None and over.number > ring.number:
+            yield _span("ringing", ring.source, ring, over)
+    if out is not None and answered is not None and final is not None and final.number > answered.number:
+        yield _span("talking", answered.source, answered, final)
+
+
+def _span(kind: str, actor: Actor, begin: Beat, end: Beat) -> Span:
+    return Span(kind, actor, begin.number, end.number, (end.at - begin.at) * 1000)
+
+
+def duration(milliseconds: float) -> str:
+    """A time to be read by people: ``0.4 ms``, ``38 ms``, ``2.31 s``, ``3 min 05 s``."""
+    if milliseconds < 9.95:
+        return f"{milliseconds:.1f} ms"
+    if milliseconds < 999.5:
+        return f"{milliseconds:.0f} ms"
+    if milliseconds < 9_995:
+        return f"{milliseconds / 1000:.2f} s"
+    if milliseconds < 59_950:
+        return f"{milliseconds / 1000:.1f} s"
+    seconds = round(milliseconds / 1000)
+    return f"{seconds // 60} min {seconds % 60:02d} s"

@@ -1,0 +1,31 @@
+"""The first steps of an installation: its folders, its keys, its database."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from control.store.seal import Seal, write_secret
+from control.store.session import SEAL_KEY_FILE, upgrade
+
+_PRIVATE = ("secrets", "state")
+_OPEN = ("run", "log", "tls")
+
+
+def initialise(home: Path, database_url: str) -> list[Path]:
+    """Make what is missing in a home folder and bring the database up to date; the key files that are new.
+
+    A key that exists is never replaced. Raises StoreError.
+    """
+    for name in _PRIVATE:
+        (home / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in _OPEN:
+        (home / name).mkdir(parents=True, exist_ok=True)
+    keys = {
+        home / SEAL_KEY_FILE: Seal.new_key(),
+        home / "secrets/events.key": secrets.token_urlsafe(32),
+        home / "secrets/identity.key": secrets.token_hex(32),
+    }
+    made = [path for path, value in keys.items() if write_secret(path, value)]
+    upgrade(database_url)
+    return made

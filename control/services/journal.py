@@ -1,0 +1,147 @@
+"""The journal of calls: written in batches by the edge agents, read by the pages and the command line."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from control.domain.errors import AmbiguousError, NotFoundError
+from control.domain.journal import CallHead, Step, fold
+from control.domain.story import Story, tell
+from control.domain.text import printable
+from control.store.models import Call, CallStep
+
+LATEST = "latest"
+_REASON_LIMIT = 500
+_HEAD = [field.name for field in fields(CallHead)]
+_HEAD_COLUMNS = [getattr(Call, name) for name in _HEAD]
+
+
+def record(session: Session, steps: Iterable[Step]) -> None:
+    """Write a batch of steps. The same step told twice is written once, and late ones fall into place."""
+    by_call: defaultdict[str, dict[tuple[object, ...], Step]] = defaultdict(dict)
+    for step in map(_kept, steps):
+        by_call[step.call].setdefault((step.at, step.step, step.device, step.provider), step)
+    if not by_call:
+        return
+    # In one order everywhere, so that two agents that write of the same calls cannot wait for each other.
+    calls = sorted(by_call)
+    heads = {call: CallHead(call, min(s.at for s in by_call[call].values())) for call in calls}
+    _insert_missing(session, Call, [_head_values(heads[call]) for call in calls])
+    query = select(*_HEAD_COLUMNS).where(Call.call.in_(calls)).order_by(Call.call).with_for_update()
+    heads |= {row.call: _head(row) for row in session.execute(query)}
+    changed = []
+    for call in calls:
+        after = fold(heads[call], by_call[call].values())
+        if after != heads[call]:
+            changed.append({"key": call, **{k: v for k, v in _head_values(after).items() if k != "call"}})
+    if changed:
+        table = Call.__table__
+        values: dict[str, Any] = {name: bindparam(name) for name in _HEAD if name != "call"}
+        session.connection().execute(
+            update(table).where(table.c.call == bindparam("key")).values(values),  # type: ignore[arg-type]
+            changed,
+        )
+    _insert_missing(
+        session, CallStep, [_step_values(step) for call in calls for step in by_call[call].values()]
+    )
+
+
+def find(session: Session, reference: str) -> CallHead:
+    """The call that is meant: its reference, the beginning of it, a SIP Call-ID, or ``latest``.
+
+    Raises NotFoundError, AmbiguousError.
+    """
+    if reference == LATEST:
+        heads = latest(session, 1)
+        if not heads:
+            raise NotFoundError("there has been no call yet")
+        return heads[0]
+    query = select(*_HEAD_COLUMNS).order_by(Call.started_at.desc()).limit(3)
+    exact = query.where((Call.call == reference) | (Call.sip_call_id == reference))
+    # One Call-ID may stand for two calls if a device was called and called on: the newest is meant.
+    found = session.execute(exact).all()[:1]
+    if not found and reference:
+        found = session.execute(query.where(Call.call.startswith(reference, autoescape=True))).all()
+    if not found:
+        raise NotFoundError(f"there is no call {printable(reference, 80)!r} in the journal")
+    if len(found) > 1:
+        raise AmbiguousError(f"{reference!r} is the beginning of several calls; give more of it")
+    return _head(found[0])
+
+
+def story(session: Session, reference: str) -> Story:
+    """The story of a call, named as for ``find``. Raises NotFoundError, AmbiguousError."""
+    head = find(session, reference)
+    rows = session.scalars(select(CallStep).where(CallStep.call == head.call).order_by(CallStep.at)).all()
+    return tell(
+        head,
+        [
+            Step(row.call, row.at, row.step, row.device, row.provider, code=row.code, reason=row.reason)
+            for row in rows
+        ],
+    )
+
+
+def latest(session: Session, limit: int = 50, before: float | None = None) -> Sequence[CallHead]:
+    """The newest calls first; ``before`` (UNIX seconds) is where the next page begins."""
+    query = select(*_HEAD_COLUMNS).order_by(Call.started_at.desc(), Call.call).limit(limit)
+    if before is not None:
+        query = query.where(Call.started_at < before)
+    return [_head(row) for row in session.execute(query)]
+
+
+def prune(session: Session, before: float) -> int:
+    """Delete the calls that began before a UNIX time, with their steps; how many there were."""
+    return int(session.execute(delete(Call).where(Call.started_at < before)).rowcount)  # type: ignore[attr-defined]
+
+
+def _kept(step: Step) -> Step:
+    return replace(
+        step,
+        call=printable(step.call, 64),
+        step=printable(step.step, 32),
+        device=printable(step.device, 80),
+        provider=printable(step.provider, 16),
+        direction=printable(step.direction, 4),
+        connection=printable(step.connection, 64),
+        aor=printable(step.aor, _REASON_LIMIT),
+        caller=printable(step.caller, _REASON_LIMIT),
+        callee=printable(step.callee, _REASON_LIMIT),
+        sip_call_id=printable(step.sip_call_id, _REASON_LIMIT),
+        reason=printable(step.reason, _REASON_LIMIT),
+    )
+
+
+def _insert_missing(
+    session: Session, model: type[Call] | type[CallStep], values: list[dict[str, Any]]
+) -> None:
+    dialect = session.get_bind().dialect.name
+    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    session.connection().execute(make(model.__table__).on_conflict_do_nothing(), values)  # type: ignore[arg-type]
+
+
+def _head(row: Row[Any]) -> CallHead:
+    return CallHead(**row._mapping)
+
+
+def _head_values(head: CallHead) -> dict[str, Any]:
+    return dict(head.__dict__)
+
+
+def _step_values(step: Step) -> dict[str, Any]:
+    return {
+        "call": step.call,
+        "at": step.at,
+        "step": step.step,
+        "device": step.device,
+        "provider": step.provider,
+        "code": step.code,
+        "reason": step.reason,
+    }

@@ -1,0 +1,118 @@
+"""People and their devices: what an administrator adds and removes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, selectinload
+
+from control.domain.aor import checked_user_id
+from control.domain.credential import ha1_md5, new_device_id, new_password
+from control.domain.errors import AlreadyExistsError, NotFoundError
+from control.domain.secret import Secret
+from control.domain.text import checked_text
+from control.services import outbox
+from control.store.models import Connection, Device, User
+from control.store.session import seal_of
+
+
+def add_user(session: Session, user: str, name: str = "") -> User:
+    """Add a person. Raises InvalidFieldError, AlreadyExistsError."""
+    checked_user_id(user)
+    checked_text("name", name, maximum=200, minimum=0)
+    if session.get(User, user) is not None:
+        raise AlreadyExistsError(f"there is a user {user} already")
+    row = User(id=user, name=name, created_at=time.time())
+    session.add(row)
+    outbox.note(session, outbox.LINE, user)
+    return row
+
+
+def get_user(session: Session, user: str) -> User:
+    """A person by id. Raises NotFoundError."""
+    row = session.get(User, user)
+    if row is None:
+        raise NotFoundError(f"there is no user {user!r}; `nightbell user list` shows those there are")
+    return row
+
+
+def list_users(session: Session) -> Sequence[User]:
+    """All people, with devices and connections loaded."""
+    options = (selectinload(User.devices), selectinload(User.connections))
+    return session.scalars(select(User).options(*options).order_by(User.id)).all()
+
+
+def remove_user(session: Session, user: str) -> None:
+    """Remove a person with all devices. Raises NotFoundError."""
+    row = get_user(session, user)
+    devices = [device.id for device in row.devices]
+    connections = [connection.id for connection in row.connections]
+    session.delete(row)
+    session.flush()
+    outbox.note(session, outbox.DEVICE, *devices)
+    outbox.note(session, outbox.TOKEN, *devices)
+    outbox.note(session, outbox.CONNECTION, *connections)
+    outbox.note(session, outbox.LINE, user)
+
+
+def add_device(
+    session: Session, user: str, name: str, realm: str, connection: str | None = None
+) -> tuple[Device, Secret]:
+    """Add an app install of a person; the password is returned here and can never be read again.
+
+    ``realm`` is the edge's domain; ``connection`` the id of the one that takes the device's outbound calls,
+    the person's first if None. Raises InvalidFieldError, NotFoundError.
+    """
+    owner = get_user(session, user)
+    checked_text("name", name, maximum=200)
+    if connection is not None and session.get(Connection, connection) is None:
+        raise NotFoundError(f"there is no connection {connection!r}")
+    device_id, password = _free_device_id(session, user), new_password()
+    device = Device(
+        id=device_id,
+        user_id=owner.id,
+        name=name,
+        ha1=seal_of(session).close(Secret(ha1_md5(device_id, realm, password))),
+        connection_id=connection,
+        created_at=time.time(),
+    )
+    session.add(device)
+    session.flush()
+    outbox.note(session, outbox.DEVICE, device_id)
+    outbox.note(session, outbox.LINE, user)
+    return device, Secret(password)
+
+
+def _free_device_id(session: Session, user: str) -> str:
+    while True:
+        device_id = new_device_id(user)
+        if session.get(Device, device_id) is None:
+            return device_id
+
+
+def get_device(session: Session, device_id: str) -> Device:
+    """A device by id. Raises NotFoundError."""
+    row = session.get(Device, device_id)
+    if row is None:
+        raise NotFoundError(
+            f"there is no device {device_id!r}; `nightbell device list` shows those there are"
+        )
+    return row
+
+
+def list_devices(session: Session) -> Sequence[Device]:
+    """All devices, with their tokens loaded."""
+    return session.scalars(select(Device).options(selectinload(Device.tokens)).order_by(Device.id)).all()
+
+
+def remove_device(session: Session, device_id: str) -> None:
+    """Remove a device and its tokens. Raises NotFoundError."""
+    row = get_device(session, device_id)
+    user = row.user_id
+    session.delete(row)
+    session.flush()
+    outbox.note(session, outbox.DEVICE, device_id)
+    outbox.note(session, outbox.TOKEN, device_id)
+    outbox.note(session, outbox.LINE, user)

@@ -1,0 +1,219 @@
+"""The tables. Times are UNIX seconds as floats; names are keys, as they are everywhere else."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+# SQLite numbers rows by itself only in a column that is exactly INTEGER.
+_RowId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Base(DeclarativeBase):
+    """All tables; constraints have names, so that a migration can change them on either database."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_N_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {float: Double(), str: Text()}  # noqa: RUF012  declared so by SQLAlchemy
+
+
+connection_users = Table(
+    "connection_users",
+    Base.metadata,
+    Column("connection_id", ForeignKey("connections.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True),
+)
+
+
+class User(Base):
+    """A person; the AoR is ``sip:<id>@<domain>``."""
+
+    __tablename__ = "users"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(default="")
+    created_at: Mapped[float]
+
+    devices: Mapped[list[Device]] = relationship(
+        back_populates="user", cascade="all, delete-orphan", passive_deletes=True, order_by="Device.id"
+    )
+    connections: Mapped[list[Connection]] = relationship(
+        secondary=connection_users, back_populates="users", order_by="Connection.created_at"
+    )
+
+
+class Device(Base):
+    """An app install. ``id`` is its digest username; ``ha1`` the sealed MD5(id:realm:password)."""
+
+    __tablename__ = "devices"
+
+    id: Mapped[str] = mapped_column(String(80), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str]
+    ha1: Mapped[str]
+    connection_id: Mapped[str | None] = mapped_column(
+        ForeignKey("connections.id", ondelete="SET NULL"), index=True
+    )
+    created_at: Mapped[float]
+
+    user: Mapped[User] = relationship(back_populates="devices")
+    connection: Mapped[Connection | None] = relationship()
+    tokens: Mapped[list[StoredToken]] = relationship(
+        back_populates="device", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+    def __repr__(self) -> str:
+        return f"Device(id={self.id!r}, ha1=***)"
+
+
+class StoredToken(Base):
+    """A push token as one device gave it at ``stored_at``; an alive device stores it again and again."""
+
+    __tablename__ = "push_tokens"
+
+    device_id: Mapped[str] = mapped_column(ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True)
+    provider: Mapped[str] = mapped_column(String(16), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    app: Mapped[str] = mapped_column(primary_key=True)
+    environment: Mapped[str] = mapped_column(String(16))
+    token: Mapped[str]
+    stored_at: Mapped[float]
+
+    device: Mapped[Device] = relationship(back_populates="tokens")
+
+    def __repr__(self) -> str:
+        return f"StoredToken(device={self.device_id!r}, provider={self.provider!r}, token=***)"
+
+
+class Connection(Base):
+    """An account at a PBX. ``id`` is the contact user there; ``password`` is sealed.
+
+    ``realm`` is what the PBX challenged with, unless ``realm_fixed``: then a person has set it. ``revision``
+    grows with each change after which the PBX must be registered at anew.
+    """
+
+    __tablename__ = "connections"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    host: Mapped[str]
+    port: Mapped[int]
+    transport: Mapped[str] = mapped_column(String(8))
+    domain: Mapped[str]
+    user: Mapped[str]
+    auth_user: Mapped[str]
+    password: Mapped[str]
+    realm: Mapped[str]
+    realm_fixed: Mapped[bool]
+    expires: Mapped[int]
+    register: Mapped[bool]
+    media: Mapped[str] = mapped_column(String(8))
+    early_ringing: Mapped[bool]
+    wait: Mapped[float]
+    revision: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[float]
+
+    users: Mapped[list[User]] = relationship(
+        secondary=connection_users, back_populates="connections", order_by="User.id"
+    )
+
+    def __repr__(self) -> str:
+        return f"Connection(id={self.id!r}, name={self.name!r}, password=***)"
+
+
+class UpstreamState(Base):
+    """How a connection stands at its PBX; ``durable`` is the ``kemi.wire.UpstreamDoc``, as JSON."""
+
+    __tablename__ = "upstream_states"
+
+    connection_id: Mapped[str] = mapped_column(
+        ForeignKey("connections.id", ondelete="CASCADE"), primary_key=True
+    )
+    state: Mapped[str]
+    code: Mapped[int]
+    reason: Mapped[str]
+    expires: Mapped[int]
+    rtt_ms: Mapped[float]
+    durable: Mapped[str]
+    changed_at: Mapped[float]
+
+
+class Registration(Base):
+    """One answered REGISTER of a device: the register log."""
+
+    __tablename__ = "registrations"
+
+    id: Mapped[int] = mapped_column(_RowId, primary_key=True)
+    at: Mapped[float] = mapped_column(index=True)
+    device_id: Mapped[str] = mapped_column(index=True)
+    action: Mapped[str] = mapped_column(String(16))
+    reply: Mapped[int]
+    reason: Mapped[str]
+    contact: Mapped[str]
+    expires: Mapped[int]
+    source: Mapped[str]
+    user_agent: Mapped[str]
+    instance: Mapped[str]
+
+
+class Call(Base):
+    """The head of a call's journal: ``control.domain.journal.CallHead``. Outlives the devices it names."""
+
+    __tablename__ = "calls"
+
+    call: Mapped[str] = mapped_column(String(64), primary_key=True)
+    started_at: Mapped[float] = mapped_column(index=True)
+    direction: Mapped[str] = mapped_column(String(4))
+    connection: Mapped[str]
+    aor: Mapped[str]
+    caller: Mapped[str]
+    callee: Mapped[str]
+    sip_call_id: Mapped[str] = mapped_column(index=True)
+    outcome: Mapped[str] = mapped_column(String(16))
+    code: Mapped[int]
+    reason: Mapped[str]
+    answered_at: Mapped[float]
+    ended_at: Mapped[float]
+
+
+class CallStep(Base):
+    """One step of a call. Its key is what makes it the same step when it is told twice."""
+
+    __tablename__ = "call_steps"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012  declared so by SQLAlchemy
+
+    call: Mapped[str] = mapped_column(ForeignKey("calls.call", ondelete="CASCADE"), primary_key=True)
+    at: Mapped[float] = mapped_column(primary_key=True)
+    step: Mapped[str] = mapped_column(String(32), primary_key=True)
+    device: Mapped[str] = mapped_column(primary_key=True)
+    provider: Mapped[str] = mapped_column(String(16), primary_key=True)
+    code: Mapped[int]
+    reason: Mapped[str]
+
+
+class Outbox(Base):
+    """What was changed, in the order of the commits. The edge agents read on from the last ``id`` seen."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("ix_outbox_at", "at"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(_RowId, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    key: Mapped[str]
+    at: Mapped[float]
+
+
+class Heartbeat(Base):
+    """When a process last said that it is alive, and what it said of itself (JSON)."""
+
+    __tablename__ = "heartbeats"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[float]
+    detail: Mapped[str]

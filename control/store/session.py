@@ -1,0 +1,126 @@
+"""The way into the database: a ``Store`` per process, which gives ``read()`` and ``write()`` sessions."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from control.store.errors import DatabaseVersionError
+from control.store.seal import Seal
+
+SEAL_KEY_FILE = Path("secrets/seal.key")
+_BUSY_MS = 5000  # how long a SQLite writer waits for another
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Store:
+    """A database and the seal for what is secret in it. Safe to share between threads; a session is not."""
+
+    def __init__(self, url: str, seal: Seal) -> None:
+        self.engine = create_store_engine(url)
+        self._seal = seal
+
+    @classmethod
+    def open(cls, url: str, home: Path) -> Store:
+        """The store of an installation: its database URL and home folder. Raises SealKeyMissingError.
+
+        Nothing is connected yet: a database that is down shows at the first session.
+        """
+        return cls(url, Seal.read(home / SEAL_KEY_FILE))
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that sees one state of the database and leaves nothing behind."""
+        with self._session() as session:
+            yield session
+            session.rollback()
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session that is committed when the block ends, and rolled back when it raises.
+
+        On SQLite it holds the one write lock from the start: a transaction that only turns into a writer
+        half-way is refused at once if another has written since, whatever the busy timeout is.
+        """
+        with self._session() as session:
+            session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
+            yield session
+            session.commit()
+
+    def close(self) -> None:
+        """Close all pooled connections."""
+        self.engine.dispose()
+
+    def _session(self) -> Session:
+        return Session(self.engine, expire_on_commit=False, info={"seal": self._seal})
+
+
+def seal_of(session: Session) -> Seal:
+    """The seal that belongs to a session's store."""
+    seal = session.info["seal"]
+    assert isinstance(seal, Seal)  # noqa: S101  a session that was not made by a Store is a mistake in the code
+    return seal
+
+
+def create_store_engine(url: str) -> Engine:
+    """An engine with what the store relies on: on SQLite WAL, foreign keys, and real transactions."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_pre_ping=True)
+    engine = create_engine(parsed)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself; _begin_sqlite does
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={_BUSY_MS}"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('sqlite_begin', 'DEFERRED')}")
+
+
+def upgrade(url: str) -> None:
+    """Bring the database to this version's schema, creating it if need be. Raises DatabaseVersionError.
+
+    Several processes may do so at once: the migrations run under a lock, and the second finds them done.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_store_engine(url)
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    try:
+        with engine.execution_options(sqlite_begin="IMMEDIATE").begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7216201)")
+            _refuse_newer(connection, config)
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()
+
+
+def _refuse_newer(connection: Connection, config: Config) -> None:
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is not None and current not in known:
+        raise DatabaseVersionError(
+            f"the database has schema {current}, which this version of Nightbell does not know; "
+            "it was made by a newer version: install that one"
+        )
