@@ -1,1 +1,1 @@
-"""kemi."""
+"""What runs inside Kamailio: routing, decided from shared memory in microseconds. Standard library only."""

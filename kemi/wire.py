@@ -181,6 +181,7 @@ CALL_STEPS = (
     "invite-out",  # an INVITE left towards a device, or towards the PBX
     "challenged",  # the PBX asked for the connection's credential
     "ringing",  # a provisional reply other than 100
+    "device-refused",  # a device declined, was busy or could not be reached; others may still ring
     "answered",  # 2xx
     "cancelled",  # the caller gave up
     "failed",  # a final reply >= 300 went to the caller
@@ -317,7 +318,9 @@ class ConnectionDoc(_Message):
     revision: str = ""
 
     def __repr__(self) -> str:
-        return f"ConnectionDoc(user={self.user!r}, domain={self.domain!r}, next_hop={self.next_hop!r}, ha1=***)"
+        return (
+            f"ConnectionDoc(user={self.user!r}, domain={self.domain!r}, next_hop={self.next_hop!r}, ha1=***)"
+        )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,58 @@
+"""Requests within a dialog: ACK, re-INVITE, BYE and the rest follow the Route set, both ways."""
+
+from __future__ import annotations
+
+from kemi import ksr, media, nat
+from kemi.node import Node
+
+_SESSION = ("INVITE", "UPDATE")
+# The requests that refresh the route set or the target of the dialog.
+_RECORDED = ("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY")
+
+
+def request(node: Node) -> int:
+    """Pass an in-dialog request on; only along a Route of our own making."""
+    method = ksr.pv("$rm")
+    mark = node.mark_of_dialog()
+    if mark is None or not ksr.loose_route():
+        return _astray(method)
+    if not ksr.has_next_hop():
+        ksr.follow_alias()
+    if method in _RECORDED:
+        node.stay_in_dialog(mark)
+        nat.public_contact()
+    if method in _SESSION:
+        if mark.relayed:
+            media.offer_in_dialog()
+            ksr.tm_routes(reply="ksr_reply_dialog_media")
+        else:
+            ksr.tm_routes(reply="ksr_reply_dialog")
+    elif method == "ACK" and mark.relayed:
+        media.answer_in_ack()
+    elif method == "BYE":
+        if mark.relayed:
+            media.end()
+        node.events.call(mark.call, "bye")
+    if not ksr.tm_relay() and method != "ACK":
+        ksr.reply_error()
+    return 1
+
+
+def _astray(method: str) -> int:
+    if method == "ACK":
+        # To a negative reply: it ends here when it matches a transaction, and nowhere when it does not.
+        if ksr.tm_matches():
+            ksr.tm_relay()
+        return 1
+    if not ksr.tm_is_retransmission():
+        ksr.reply_stateless(481, "Call/Transaction Does Not Exist")
+    return 1
+
+
+def reply(relayed: bool) -> int:
+    """Reply route of re-INVITE and UPDATE."""
+    if 100 < ksr.pv_int("$rs") < 300:
+        nat.public_contact()
+        if relayed:
+            media.answer_in_dialog()
+    return 1

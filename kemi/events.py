@@ -1,0 +1,39 @@
+"""Tells the edge agent what happened: one datagram, never waiting. A lost one costs a line of a journal, never a call."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from kemi import wire
+from kemi.settings import Settings
+
+
+class Events:
+    """The way out for events, one per process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._prefix = settings.events_key + " "
+        self._address = settings.events_address
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self.lost = 0
+
+    def send(self, event: wire.Event) -> None:
+        """Send an event; counted in ``lost`` when the kernel will not take it."""
+        self.send_encoded(event.encode())
+
+    def send_encoded(self, text: str) -> None:
+        """Send an event that is already JSON."""
+        try:
+            self._socket.sendto((self._prefix + text).encode(), self._address)
+        except OSError:
+            self.lost += 1
+
+    def call(self, call: str, step: str, **fields: str | int) -> None:
+        """Send one step of a call's journal."""
+        self.send(wire.CallEvent(ts=time.time(), call=call, step=step, **fields))  # type: ignore[arg-type]
+
+    def count(self, name: str, detail: str = "") -> None:
+        """Send a counter."""
+        self.send(wire.CounterEvent(ts=time.time(), name=name, detail=detail[:300]))

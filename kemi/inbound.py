@@ -1,0 +1,201 @@
+"""A call from the PBX to a person: ring the devices that are awake, hold the call for those that sleep."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from kemi import call_mark, ksr, media, nat, wake, wake_rules, wire
+from kemi.call_mark import Mark
+from kemi.documents import lines
+from kemi.node import Node
+from kemi.wake_rules import Plan
+
+# AVPs, alive as long as the transaction.
+_CALL = "$avp(nb_call)"
+_DEVICES = "$avp(nb_devices)"
+_WAKING = "$avp(nb_waking)"
+
+# The devices of the branches that this process is adding right now, in the order of the branches: the branch
+# route runs inside t_relay and ts_append, in the same process, and cannot be told in another way.
+_adding: list[str] = []
+
+
+def invite(node: Node, connection: str, document: wire.ConnectionDoc) -> int:
+    """Take an INVITE of this connection's PBX; its source has been checked."""
+    now = time.time()
+    call = call_mark.new_reference()
+    caller, name = ksr.pv("$fU"), ksr.pv("$fn").strip('"')
+    aor = document.aors[0] if document.aors else ""
+    node.events.call(
+        call,
+        "invite-in",
+        connection=connection,
+        aor=aor,
+        direction="in",
+        caller=caller,
+        sip_call_id=ksr.pv("$ci"),
+    )
+    documents = [d for d in (lines.get(a) for a in document.aors) if d is not None]
+    devices = {device.id: device for d in documents for device in d.devices}
+    if not devices:
+        return _refuse(node, call, 480, "Nobody has a device on this connection")
+    bound = {d for d in devices if ksr.is_bound(node.device_uri(d))}
+    plan = wake_rules.plan(list(devices.values()), bound)
+
+    relayed = document.media == "relay" and node.settings.media
+    node.stay_in_dialog(Mark(call, relayed))
+    ksr.remove_headers_like("^X-Nightbell")
+    ksr.tm_new()
+    transaction = ksr.tm_id()
+    ksr.pv_set(_CALL, call)
+    ksr.pv_set(_DEVICES, " ".join(devices))
+    if relayed:
+        media.relay_this_call()
+    ksr.tm_routes("ksr_branch_device", "ksr_reply_device", "ksr_failure_device")
+    if plan.hold:
+        wait = max(d.wait for d in documents)
+        order = _wake_order(call, connection, aor, plan, now + wait, caller, name)
+        ksr.pv_set(_WAKING, json.dumps(order, separators=(",", ":")))
+    if not _fork(node, plan):
+        return _refuse(node, call, 480, "No device could be reached")
+    _look_again(node, call, transaction, list(devices))
+    return 1
+
+
+def _wake_order(
+    call: str, connection: str, aor: str, plan: Plan, deadline: float, caller: str, name: str
+) -> dict[str, object]:
+    return {
+        "call": call,
+        "connection": connection,
+        "aor": aor,
+        "asleep": plan.asleep,
+        "ringing": plan.doubtful,
+        "deadline": deadline,
+        "caller": caller,
+        "caller_name": name,
+    }
+
+
+def _fork(node: Node, plan: Plan) -> bool:
+    """Send the INVITE to the awake devices and, when somebody sleeps, to the park socket, which is branch 0."""
+    ring = list(plan.ring)
+    _adding.clear()
+    if plan.hold:
+        _adding.append("")
+        ksr.set_ruri(f"sip:park@{node.settings.park}")
+        ksr.reset_next_hop()
+    else:
+        while ring and not ksr.ruri_to(node.device_uri(ring[0])):
+            ring.pop(0)
+        if not ring:
+            return False
+        _adding.append(ring.pop(0))
+    _adding.extend(device for device in ring if ksr.branch_to(node.device_uri(device)))
+    return ksr.tm_relay()
+
+
+def _look_again(node: Node, call: str, transaction: str, devices: list[str]) -> None:
+    """Publish the held call under its devices, then ring whoever registered between the look and the publishing.
+
+    The order matters: publishing before relaying lets a REGISTER add branches to a transaction that is being
+    relayed (Kamailio crashes); relaying without the second look loses calls.
+    """
+    rung = set(_adding)
+    for device in devices:
+        uri = node.device_uri(device)
+        contact = ksr.binding(uri) if device in rung else ""
+        with wake.held_calls(device) as held:
+            held.value = wake_rules.with_entry(held.value, wake_rules.Entry(transaction, call, contact))
+        if ksr.is_bound(uri):
+            ring_held_calls(node, device)
+
+
+def ring_held_calls(node: Node, device: str) -> list[str]:
+    """Join the device's binding to the calls held for it; returns the references of those that ring it now."""
+    if not ksr.table_get(wake.TABLE_PARK, device):
+        return []
+    uri = node.device_uri(device)
+    with wake.held_calls(device) as held:
+        due, held.value = wake_rules.claim(held.value, ksr.binding(uri))
+    joined = []
+    for entry in due:
+        _adding[:] = [device]
+        if ksr.append_to_transaction(entry.transaction, uri) > 0:
+            joined.append(entry.call)
+    return joined
+
+
+def branch(node: Node) -> int:
+    """Branch route: the last look at an INVITE before it leaves for a device, or for the park socket."""
+    if ksr.pv("$ru").endswith(node.settings.park):
+        ksr.append_header(f"{wake.HEADER}: {ksr.pv(_WAKING)}")
+        return 1
+    if ksr.tm_reply_code() >= 200:
+        ksr.drop()  # answered or ended meanwhile: a branch that left now would be a ghost call
+        return 1
+    index = ksr.tm_branch()
+    device = _adding[index] if index < len(_adding) else _adding[-1]
+    ksr.pv_set(f"$avp(nb_device{index})", device)
+    media.offer_on_branch(index)
+    node.events.call(ksr.pv(_CALL), "invite-out", device=device)
+    return 1
+
+
+def reply(node: Node) -> int:
+    """Reply route of the forked INVITE: a device, or the park branch, has answered."""
+    code = ksr.pv_int("$rs")
+    if code <= 100:
+        return 1
+    index = ksr.tm_branch()
+    device = ksr.pv(f"$avp(nb_device{index})")
+    if not device:
+        if code == 599:
+            wake.given_up(node, ksr.via_branch(), ksr.pv("$rr"))
+        return 1
+    nat.public_contact()
+    media.answer_on_branch(index)
+    call = ksr.pv(_CALL)
+    if code < 200:
+        node.events.call(call, "ringing", device=device, code=code)
+    elif code < 300:
+        _forget()
+        node.events.call(call, "answered", device=device, code=code)
+    else:
+        node.events.call(call, "device-refused", device=device, code=code, reason=ksr.pv("$rr"))
+    return 1
+
+
+def failure(node: Node) -> int:
+    """Failure route: no branch is left."""
+    call = ksr.pv(_CALL)
+    _forget()
+    media.end_if_relayed()
+    if ksr.tm_cancelled():
+        node.events.call(call, "cancelled", code=487)
+        ksr.tm_reply(487, "Request Terminated")
+        return 1
+    code = ksr.tm_reply_code()
+    if code == 599 or (code == 408 and ksr.tm_timed_out()):
+        code = 480
+        reason = "No device woke up in time" if ksr.pv(_WAKING) else "No device answered"
+        ksr.append_header_to_reply(f'Reason: SIP;cause=480;text="{reason}"')
+        ksr.tm_reply(480, "Temporarily Unavailable")
+    node.events.call(call, "failed", code=code)
+    return 1
+
+
+def _forget() -> None:
+    transaction = ksr.tm_id()
+    for device in ksr.pv(_DEVICES).split():
+        if ksr.table_get(wake.TABLE_PARK, device):
+            with wake.held_calls(device) as held:
+                held.value = wake_rules.without_entry(held.value, transaction)
+
+
+def _refuse(node: Node, call: str, code: int, reason: str) -> int:
+    ksr.append_header_to_reply(f'Reason: SIP;cause={code};text="{reason}"')
+    ksr.reply(code, "Temporarily Unavailable")
+    node.events.call(call, "failed", code=code, reason=reason)
+    return 1

@@ -1,0 +1,17 @@
+"""Devices behind address translation: answers and later requests go back through the flow they came by."""
+
+from __future__ import annotations
+
+from kemi import contact, ksr
+
+
+def public_contact() -> None:
+    """Rewrite the Contact of a device's request or reply for the PBX's eyes: its flow added, its push parameters gone."""
+    body = ksr.header("Contact")
+    if not body:
+        return
+    aliased = ksr.behind_nat()
+    rewritten = contact.for_pbx(body, ksr.pv("$si"), ksr.pv_int("$sp"), ksr.pv("$pr"), aliased)
+    if rewritten != body:
+        ksr.remove_header("Contact")
+        ksr.append_header("Contact: " + rewritten)

@@ -1,0 +1,36 @@
+"""What one Kamailio process holds on to between messages: its settings and its way out for events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kemi import call_mark, ksr
+from kemi.call_mark import Mark
+from kemi.events import Events
+from kemi.settings import Settings
+
+
+@dataclass(frozen=True)
+class Node:
+    """This process's part of the edge."""
+
+    settings: Settings
+    events: Events
+    key: bytes
+
+    @classmethod
+    def create(cls, settings: Settings) -> Node:
+        """The node of a process that has just been forked."""
+        return cls(settings, Events(settings), bytes.fromhex(settings.identity_key))
+
+    def device_uri(self, device: str) -> str:
+        """The URI under which a device's binding is kept."""
+        return f"sip:{device}@{self.settings.domain}"
+
+    def stay_in_dialog(self, mark: Mark) -> None:
+        """Record-Route this request, with the call's mark."""
+        ksr.record_route(f";{call_mark.PARAMETER}={call_mark.seal(mark, ksr.pv('$ci'), self.key)}")
+
+    def mark_of_dialog(self) -> Mark | None:
+        """The mark of the call an in-dialog request belongs to, None when its Route is not of our making."""
+        return call_mark.unseal(call_mark.in_route(ksr.header("Route")), ksr.pv("$ci"), self.key)

@@ -1,0 +1,127 @@
+"""A call from a device out through its PBX: in the connection's name, with the connection's credential."""
+
+from __future__ import annotations
+
+import re
+
+from kemi import auth, call_mark, ksr, media, nat, wire
+from kemi.call_mark import Mark
+from kemi.documents import connections
+from kemi.node import Node
+
+_CALL = "$avp(nb_call)"
+_CONNECTION = "$avp(nb_connection)"
+_NUMBER = re.compile(r"[0-9A-Za-z*#+._~-]{1,64}")
+
+# Headers by which a device could claim to be somebody, or tell the PBX things only we may tell.
+_TRUST = "^(P-Asserted-Identity|P-Preferred-Identity|Remote-Party-ID|Diversion|History-Info|Identity|X-.*|Privacy-Id)$"
+
+
+def invite(node: Node) -> int:
+    """Take an INVITE of a device."""
+    device, document = auth.device(node)
+    if document is None:
+        return 1
+    call, number = call_mark.new_reference(), ksr.pv("$rU")
+    connection = connections.get(document.connection)
+    node.events.call(
+        call,
+        "invite-in",
+        device=device,
+        connection=document.connection,
+        aor=document.aor,
+        direction="out",
+        callee=number,
+        sip_call_id=ksr.pv("$ci"),
+    )
+    if connection is None or not connection.next_hop:
+        return _refuse(node, call, 404, "This device has no connection for calls out")
+    if not _NUMBER.fullmatch(number):
+        return _refuse(node, call, 484, "The number has characters that no PBX understands")
+
+    relayed = connection.media == "relay" and node.settings.media
+    ksr.remove_headers_like(_TRUST)
+    nat.public_contact()
+    node.stay_in_dialog(Mark(call, relayed))
+    ksr.track_dialog()
+    ksr.pv_set(_CALL, call)
+    ksr.pv_set(_CONNECTION, document.connection)
+    if relayed:
+        media.relay_this_call()
+    _in_the_name_of(connection, number)
+    ksr.tm_routes("ksr_branch_pbx", "ksr_reply_pbx", "ksr_failure_pbx")
+    if not ksr.tm_relay():
+        ksr.reply_error()
+        node.events.call(call, "failed", code=500, reason="the PBX could not be reached")
+    return 1
+
+
+def _in_the_name_of(connection: wire.ConnectionDoc, number: str) -> None:
+    ksr.replace_from("", f"sip:{connection.user}@{connection.domain}")
+    ksr.replace_to(f"sip:{number}@{connection.domain}")
+    ksr.set_ruri(f"sip:{number}@{connection.domain}")
+    ksr.set_next_hop(connection.next_hop)
+
+
+def branch(node: Node) -> int:
+    """Branch route: the INVITE leaves for the PBX (twice, when the PBX challenges)."""
+    media.offer_on_branch(0)
+    node.events.call(ksr.pv(_CALL), "invite-out", connection=ksr.pv(_CONNECTION))
+    return 1
+
+
+def reply(node: Node) -> int:
+    """Reply route: the PBX has answered."""
+    code = ksr.pv_int("$rs")
+    if code <= 100:
+        return 1
+    media.answer_on_branch(0)
+    if code < 300:
+        node.events.call(ksr.pv(_CALL), "answered" if code >= 200 else "ringing", code=code)
+    return 1
+
+
+def failure(node: Node) -> int:
+    """Failure route: answer the PBX's challenge once; everything else goes to the device as it is."""
+    call = ksr.pv(_CALL)
+    if ksr.tm_cancelled():
+        media.end_if_relayed()
+        node.events.call(call, "cancelled", code=487)
+        return 1
+    code = ksr.tm_reply_code()
+    if code in (401, 407) and _authenticate(node, call, code):
+        return 1
+    media.end_if_relayed()
+    if code in (401, 407):
+        # The PBX's challenge is not for the device: it would answer with its own password, for ever.
+        ksr.append_header_to_reply(
+            'Reason: SIP;cause=403;text="The PBX refused the credential of the connection"'
+        )
+        ksr.tm_reply(403, "Connection Refused By PBX")
+        code = 403
+    node.events.call(call, "failed", code=code)
+    return 1
+
+
+def _authenticate(node: Node, call: str, code: int) -> bool:
+    """Send the INVITE again with the credential; False when there is none for that realm, or it was refused already."""
+    if ksr.pv("$avp(auser)"):
+        return False
+    connection = connections.get(ksr.pv(_CONNECTION))
+    if connection is None or not connection.ha1_md5:
+        return False
+    ksr.pv_set("$avp(auser)", connection.auth_user)
+    ksr.pv_set("$avp(arealm)", connection.realm)
+    ksr.pv_set("$avp(apass)", connection.ha1_md5)
+    if not ksr.digest_answer():
+        return False
+    node.events.call(call, "challenged", connection=ksr.pv(_CONNECTION), code=code)
+    # The reply routes were consumed by the first round.
+    ksr.tm_routes("ksr_branch_pbx", "ksr_reply_pbx", "ksr_failure_pbx")
+    return ksr.tm_relay()
+
+
+def _refuse(node: Node, call: str, code: int, reason: str) -> int:
+    ksr.reply(code, reason)
+    node.events.call(call, "failed", code=code, reason=reason)
+    return 1

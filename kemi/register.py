@@ -1,0 +1,62 @@
+"""A device registers: its password is checked, its binding kept, and the calls held for it go out at once."""
+
+from __future__ import annotations
+
+import time
+
+from kemi import auth, contact, inbound, ksr, wake, wire
+from kemi.node import Node
+
+_ACTIONS = {1: "added", 2: "refreshed", 3: "removed", 4: "queried"}
+
+
+def request(node: Node) -> int:
+    """Handle a REGISTER (RFC 3261, 10.3; RFC 8599 for its push parameters)."""
+    device, document = auth.device(node)
+    if document is None:
+        return 1
+    if ksr.pv("$tU") not in (device, document.aor.removeprefix("sip:").partition("@")[0]):
+        ksr.reply(403, "Not Your Address")
+        _tell(node, device, "refused", 403, "To is neither this device nor its user")
+        return 1
+    if ksr.behind_nat():
+        ksr.remember_source()
+    ended = ksr.table_get(wake.TABLE_ENDED, device)
+    if ended:
+        ksr.append_header_to_reply(f"Nightbell-Call: {ended}")
+    result = ksr.save_binding(node.device_uri(device))
+    if result < 0:
+        ksr.reply_error()
+        _tell(node, device, "refused", 400, "Contact or Expires could not be understood")
+        return 1
+    if ended:
+        ksr.table_remove(wake.TABLE_ENDED, device)
+    calls = inbound.ring_held_calls(node, device) if result in (1, 2) else []
+    _tell(node, device, _ACTIONS.get(result, "refreshed"), 200, "", calls)
+    return 1
+
+
+def _tell(
+    node: Node, device: str, action: str, code: int, reason: str, calls: list[str] | None = None
+) -> None:
+    bound = contact.parse(ksr.header("Contact"))
+    expires = bound.attributes.get("expires") or ksr.header("Expires")
+    parameters = bound.parameters
+    node.events.send(
+        wire.RegisterEvent(
+            ts=time.time(),
+            device=device,
+            action=action,
+            reply=code,
+            reason=reason,
+            contact=bound.uri,
+            expires=int(expires) if expires.isdigit() else 0,
+            source=f"{ksr.pv('$pr')}:{ksr.pv('$si')}:{ksr.pv_int('$sp')}",
+            user_agent=ksr.pv("$ua"),
+            instance=bound.instance,
+            pn_provider=parameters.get("pn-provider", ""),
+            pn_param=parameters.get("pn-param", ""),
+            pn_prid=parameters.get("pn-prid", ""),
+            calls=calls or [],
+        )
+    )

@@ -1,0 +1,96 @@
+"""Table of contents: which message goes to which concern."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from kemi import auth, dialog, inbound, ksr, outbound, register, registrar, wake, websocket, wire
+from kemi.node import Node
+
+_ALLOW = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, NOTIFY, UPDATE, REFER, INFO, PRACK"
+
+
+def request(node: Node) -> int:
+    """A request has arrived."""
+    if ksr.pv_int("$Rp") == node.settings.park_port:
+        return wake.request(node)
+    if not ksr.hops_left():
+        ksr.reply_stateless(483, "Too Many Hops")
+        return 1
+    if not ksr.sane():
+        node.events.count("malformed", ksr.pv("$si"))
+        return 1
+    ksr.force_rport()
+    method = ksr.pv("$rm")
+    if method == "CANCEL":
+        if ksr.tm_matches():
+            ksr.tm_relay()
+        return 1
+    if ksr.has_to_tag():
+        return dialog.request(node)
+    if method == "ACK":
+        ksr.tm_matches()
+        return 1
+    if ksr.tm_is_retransmission():
+        return 1
+    if method == "REGISTER":
+        return register.request(node)
+    return _out_of_dialog(node, method)
+
+
+def _out_of_dialog(node: Node, method: str) -> int:
+    connection, document = auth.pbx_connection()
+    if document is None:
+        if method == "INVITE":
+            return outbound.invite(node)
+        if method == "OPTIONS":
+            ksr.append_header_to_reply(_ALLOW)
+            ksr.reply_stateless(200, "OK")
+            return 1
+        ksr.append_header_to_reply(_ALLOW)
+        ksr.reply_stateless(405, "Method Not Allowed")
+        return 1
+    if method == "INVITE":
+        return inbound.invite(node, connection, document)
+    if method in ("OPTIONS", "NOTIFY"):
+        # Qualify: the line is there though its devices sleep. Message-waiting news nobody asked for: taken, not argued with.
+        ksr.append_header_to_reply(_ALLOW)
+        ksr.reply_stateless(200, "OK")
+        return 1
+    ksr.append_header_to_reply(_ALLOW)
+    ksr.reply_stateless(405, "Method Not Allowed")
+    return 1
+
+
+def reply(node: Node) -> int:
+    """Any reply, before the transaction layer sees it."""
+    if ksr.pv("$rm") == "REGISTER":
+        registrar.take_reply(node)
+    return 1
+
+
+def started(node: Node) -> None:
+    """The first worker is there: Kamailio can be talked to."""
+    node.events.send(wire.HelloEvent(time.time(), os.getppid()))
+
+
+# Every handler Kamailio can call, by its name: kamailio.cfg and the t_on_* of the concerns refer to these.
+ROUTES = {
+    "ksr_request_route": request,
+    "ksr_reply_route": reply,
+    "ksr_branch_device": inbound.branch,
+    "ksr_reply_device": inbound.reply,
+    "ksr_failure_device": inbound.failure,
+    "ksr_failure_park": wake.failure,
+    "ksr_branch_pbx": outbound.branch,
+    "ksr_reply_pbx": outbound.reply,
+    "ksr_failure_pbx": outbound.failure,
+    "ksr_reply_dialog": lambda node: dialog.reply(relayed=False),
+    "ksr_reply_dialog_media": lambda node: dialog.reply(relayed=True),
+    "ksr_rtimer_tell": wake.tell_again,
+    "ksr_rtimer_registrar": registrar.tick,
+    "ksr_xhttp_event": lambda node: websocket.handshake(),
+    "ksr_websocket_event": lambda node: 1,
+    "ksr_onsend_route": lambda node: 1,
+}

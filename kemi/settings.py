@@ -1,0 +1,72 @@
+"""What this Kamailio is called and where its neighbours are: read once at start, from the file named by NIGHTBELL_KEMI."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+
+class SettingsError(ValueError):
+    """A setting is missing, unknown or of a wrong kind; the text names it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of the SIP edge.
+
+    ``domain`` and ``realm`` of the devices; ``address``, ``sip_port``, ``tls_port`` where PBXs and devices reach us; ``park``
+    and ``events`` as ``host:port`` on loopback; ``events_key`` goes before every event, ``identity_key`` (hex) is what
+    Call-IDs and dialog marks are derived from; ``media`` is False when calls never go through rtpengine.
+    """
+
+    domain: str
+    realm: str
+    address: str
+    sip_port: int
+    tls_port: int
+    park: str
+    events: str
+    events_key: str
+    identity_key: str
+    media: bool = True
+
+    def __repr__(self) -> str:
+        return f"Settings(domain={self.domain!r}, address={self.address!r}, keys=***)"
+
+    @property
+    def park_port(self) -> int:
+        """The port of the socket where held calls wait."""
+        return int(self.park.rpartition(":")[2])
+
+    @property
+    def events_address(self) -> tuple[str, int]:
+        """Where events go."""
+        host, _, port = self.events.rpartition(":")
+        return host, int(port)
+
+
+def load(path: str | None = None) -> Settings:
+    """Read the settings; raises SettingsError naming what is wrong."""
+    name = path or os.environ.get("NIGHTBELL_KEMI", "")
+    if not name:
+        raise SettingsError("NIGHTBELL_KEMI is not set: it names kemi.json, which `nightbell up` writes")
+    try:
+        raw = json.loads(Path(name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{name}: {error}") from None
+    known = {f.name: {"str": str, "int": int, "bool": bool}[str(f.type)] for f in fields(Settings)}
+    for key, value in raw.items():
+        if key not in known:
+            raise SettingsError(f"{name}: unknown setting {key!r}; known are {', '.join(sorted(known))}")
+        if type(value) is not known[key]:
+            raise SettingsError(f"{name}: {key} must be {known[key].__name__}, not {value!r}")
+    try:
+        settings = Settings(**raw)
+        bytes.fromhex(settings.identity_key)
+    except TypeError as error:
+        raise SettingsError(f"{name}: {error}") from None
+    except ValueError:
+        raise SettingsError(f"{name}: identity_key must be hexadecimal") from None
+    return settings

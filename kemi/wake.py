@@ -1,0 +1,125 @@
+"""Held calls: the park branch, a transaction of our own that waits on loopback while a device wakes.
+
+Kamailio's own transaction layer keeps its deadline and answers its CANCEL, whether the edge agent lives or not; the agent is
+told of it, again each second until it says that it has taken charge.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from kemi import ksr, wire
+from kemi.node import Node
+
+HEADER = "X-Nightbell-Wake"
+TABLE_PARK = "park"  # device -> the calls held for it
+TABLE_ENDED = "ended"  # device -> "call;state", so that a late device learns what became of its call
+
+_ID = "$avp(nb_wake)"
+
+
+@dataclass
+class _Held:
+    value: str
+
+
+@contextmanager
+def held_calls(device: str) -> Iterator[_Held]:
+    """The note of the calls held for a device, locked; what is left in ``value`` is kept."""
+    ksr.table_lock(TABLE_PARK, device)
+    try:
+        held = _Held(ksr.table_get(TABLE_PARK, device))
+        before = held.value
+        yield held
+        if held.value != before:
+            if held.value:
+                ksr.table_set(TABLE_PARK, device, held.value)
+            else:
+                ksr.table_remove(TABLE_PARK, device)
+    finally:
+        ksr.table_unlock(TABLE_PARK, device)
+
+
+def request(node: Node) -> int:
+    """Whatever arrives at the park socket: only our own INVITEs, their CANCELs and ACKs."""
+    method = ksr.pv("$rm")
+    if method == "INVITE":
+        return _invite(node)
+    if method == "CANCEL":
+        return _cancel(node)
+    if method == "ACK":
+        ksr.tm_matches()
+        return 1
+    ksr.reply_stateless(405, "Method Not Allowed")
+    return 1
+
+
+def _invite(node: Node) -> int:
+    if ksr.tm_is_retransmission():
+        return 1
+    order = json.loads(ksr.header(HEADER))
+    wake_id = ksr.via_branch()
+    now = time.time()
+    ksr.tm_new()
+    event = wire.WakeEvent(ts=now, id=wake_id, transaction=ksr.tm_id(), **order)
+    text = event.encode()
+    ksr.tm_routes(failure="ksr_failure_park")
+    ksr.pv_set(_ID, wake_id)
+    ksr.table_set(wire.TABLE_PARKED, wake_id, text)
+    left = int((event.deadline - now) * 1000)
+    if left <= 0 or not ksr.tm_suspend(left):
+        ksr.table_remove(wire.TABLE_PARKED, wake_id)
+        ksr.tm_reply(599, "Not Held")
+        return 1
+    node.events.send_encoded(text)
+    return 1
+
+
+def _cancel(node: Node) -> int:
+    if not ksr.tm_matches():
+        return 1
+    reason = ksr.header("Reason")
+    ksr.tm_relay()
+    _end(node, ksr.via_branch(), "answered" if "cause=200" in reason else "cancelled", reason)
+    return 1
+
+
+def failure(node: Node) -> int:
+    """Failure route of the park transaction: its deadline has come."""
+    wake_id = ksr.pv(_ID)
+    if ksr.tm_cancelled():
+        return 1
+    ksr.tm_reply(599, "Nobody Woke")
+    _end(node, wake_id, "deadline", "")
+    return 1
+
+
+def given_up(node: Node, wake_id: str, reason: str) -> None:
+    """The edge agent has ended the waiting: nobody can be woken."""
+    _end(node, wake_id, "given-up", reason)
+
+
+def _end(node: Node, wake_id: str, outcome: str, reason: str) -> None:
+    text = ksr.table_get(wire.TABLE_PARKED, wake_id)
+    if not text:
+        return
+    ksr.table_remove(wire.TABLE_PARKED, wake_id)
+    ksr.table_remove(wire.TABLE_ACKED, wake_id)
+    event = wire.WakeEvent.decode(text)
+    for device in event.asleep:
+        ksr.table_set(TABLE_ENDED, device, f"{event.call};state={outcome}")
+    node.events.send(wire.WakeEndEvent(time.time(), wake_id, event.call, outcome, reason))
+
+
+def tell_again(node: Node) -> int:
+    """Timer, each second: tell the edge agent of every held call that it, in its present life, has not taken charge of."""
+    boot = ksr.table_get(wire.TABLE_AGENT, "boot")
+    for wake_id, text in ksr.table_items(wire.TABLE_PARKED):
+        acked = ksr.table_get(wire.TABLE_ACKED, wake_id)
+        if not acked or acked != boot:
+            node.events.send_encoded(text)
+    return 1
