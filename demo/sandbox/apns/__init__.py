@@ -1,0 +1,1 @@
+"""Apple's push service: HTTP/2 over TLS, provider tokens, notification requests."""

@@ -1,0 +1,177 @@
+"""The FCM sandbox's HTTPS side: ``POST /token`` and ``POST /v1/projects/{project}/messages:send``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from demo.sandbox.credentials import Credentials
+from demo.sandbox.devices import Devices
+from demo.sandbox.fcm.errors import FCM_ERRORS, OAUTH_ERRORS, GoogleError, unauthenticated, wrong_project
+from demo.sandbox.fcm.oauth import AccessTokens
+from demo.sandbox.fcm.rules import Ruling, rule
+from demo.sandbox.orders import TOKEN, Order, OrderBook
+from demo.sandbox.pushes import Push, PushLog
+
+BAD_GATEWAY_PAGE = "<!DOCTYPE html>\n<html lang=en><title>Error 502 (Server Error)!!1</title><p><b>502.</b>\n"
+
+
+class FcmServer:
+    """Google's two endpoints on one address."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        access_tokens: AccessTokens,
+        devices: Devices,
+        orders: OrderBook,
+        log: PushLog,
+        clock: Callable[[], float],
+    ) -> None:
+        self._project = credentials.project_id
+        self._access_tokens = access_tokens
+        self._devices = devices
+        self._orders = orders
+        self._log = log
+        self._clock = clock
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._tls.load_cert_chain(credentials.certificate_file, credentials.certificate_key_file)
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, address: str, port: int) -> int:
+        """Listen; returns the port, which the system chooses for 0."""
+        app = web.Application()
+        app.router.add_post("/token", self._token)
+        app.router.add_post("/v1/projects/{project}/messages:send", self._send)
+        # A request that hangs by order ends with its connection, or at once when the sandbox stops.
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, address, port, ssl_context=self._tls, backlog=512).start()
+        bound: int = self._runner.addresses[0][1]
+        return bound
+
+    async def stop(self) -> None:
+        """Stop listening and hang up."""
+        if self._runner:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _token(self, request: web.Request) -> web.StreamResponse:
+        form = await request.post()
+        order = self._orders.take("fcm", endpoint=TOKEN)
+        await _wait(order)
+        if order and order.fault:
+            return await _fail(request, order.fault)
+        if order and order.reason:
+            status = OAUTH_ERRORS[order.reason]
+            return _json({"error": order.reason, "error_description": "Ordered."}, status, order)
+        grant = self._access_tokens.exchange(str(form.get("grant_type", "")), str(form.get("assertion", "")))
+        if grant.error:
+            answer = {"error": grant.error, "error_description": grant.description}
+            return _json(answer, OAUTH_ERRORS[grant.error])
+        life = int(self._access_tokens.life)
+        return _json({"access_token": grant.access_token, "expires_in": life, "token_type": "Bearer"})
+
+    async def _send(self, request: web.Request) -> web.StreamResponse:
+        raw = await request.read()
+        received_at = self._clock()
+        body = _parsed(raw)
+        message = body.get("message") if isinstance(body, dict) else None
+        message = message if isinstance(message, dict) else {}
+        order = self._orders.take("fcm", str(message.get("token", "")))
+        ruling = self._rule(request, body)
+        if order and order.reason:
+            ruling = Ruling(FCM_ERRORS[order.reason], ruling.ttl)
+        push = self._push(request, message, ruling, order, received_at)
+        self._log.add(push)
+        await _wait(order)
+        if order and order.fault:
+            return await _fail(request, order.fault)
+        if ruling.error:
+            return _json(ruling.error.body(), ruling.error.code, order)
+        if not (isinstance(body, dict) and body.get("validate_only")):
+            self._devices.deliver(push)
+        return _json({"name": push.provider_id}, order=order)
+
+    def _rule(self, request: web.Request, body: Any) -> Ruling:
+        refused = self._access_tokens.refusal(request.headers.get("Authorization"))
+        if refused:
+            return Ruling(unauthenticated(refused))
+        if request.match_info["project"] != self._project:
+            return Ruling(wrong_project(request.match_info["project"]))
+        return rule(body, lambda token: self._devices.find("fcm", token))
+
+    def _push(
+        self,
+        request: web.Request,
+        message: dict[str, Any],
+        ruling: Ruling,
+        order: Order | None,
+        received_at: float,
+    ) -> Push:
+        token = str(message.get("token", ""))
+        installation = self._devices.find("fcm", token)
+        android = message.get("android")
+        android = android if isinstance(android, dict) else {}
+        data = message.get("data")
+        fault = order.fault if order else ""
+        return Push(
+            number=self._log.next_number(),
+            provider="fcm",
+            token=token,
+            topic=installation.topic if installation else "",
+            provider_id=f"projects/{self._project}/messages/0:{secrets.token_hex(16)}",
+            received_at=received_at,
+            expires_at=received_at + ruling.ttl if ruling.ttl else 0.0,
+            priority=str(android.get("priority", "normal")).lower(),
+            push_type="data" if "notification" not in message else "notification",
+            status=_status(ruling.error, fault),
+            reason=fault or (ruling.error.reason if ruling.error else ""),
+            connection=id(request.transport),
+            payload=data if isinstance(data, dict) else {},
+            message=message,
+            headers={name.lower(): value for name, value in request.headers.items()},
+        )
+
+
+def _status(error: GoogleError | None, fault: str) -> int:
+    if fault:
+        return 502 if fault == "bad_gateway" else 0
+    return error.code if error else 200
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return None
+
+
+async def _wait(order: Order | None) -> None:
+    if order and order.delay_ms:
+        await asyncio.sleep(order.delay_ms / 1000)
+
+
+async def _fail(request: web.Request, fault: str) -> web.StreamResponse:
+    if fault == "bad_gateway":
+        # What Google's front end says when nothing behind it answers: a page, not JSON.
+        return web.Response(status=502, text=BAD_GATEWAY_PAGE, content_type="text/html")
+    if fault == "close" and request.transport:
+        request.transport.abort()
+    # This handler is cancelled when the connection is gone.
+    await asyncio.Event().wait()
+    raise web.HTTPInternalServerError
+
+
+def _json(body: dict[str, Any], status: int = 200, order: Order | None = None) -> web.Response:
+    headers = {}
+    if order and order.retry_after is not None:
+        headers["Retry-After"] = str(order.retry_after)
+    return web.json_response(body, status=status, headers=headers)

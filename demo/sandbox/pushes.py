@@ -1,0 +1,66 @@
+"""What the sandbox has received: one ``Push`` a request, and the log that keeps the latest of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+KEPT = 100_000
+DROPPED_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """One push request as the provider saw it.
+
+    ``received_at`` is the UNIX time in seconds at which the last byte of the request was here (END_STREAM for
+    HTTP/2). ``expires_at`` is UNIX seconds, 0 for "now or never". ``status`` is the HTTP status that answers
+    it, 0 when a fault leaves it without one; ``reason`` is the provider's error, the fault's name, or empty.
+    ``payload`` is what the app gets: the JSON body for APNs, ``message.data`` for FCM; ``message`` is the
+    whole JSON of the request.
+    """
+
+    number: int
+    provider: str
+    token: str
+    topic: str
+    provider_id: str
+    received_at: float
+    expires_at: float
+    priority: str
+    push_type: str
+    status: int
+    reason: str
+    connection: int
+    payload: dict[str, Any] = field(default_factory=dict)
+    message: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The push as JSON-ready data, without the headers: they hold the sender's authorization."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "headers"}
+
+
+class PushLog:
+    """The pushes received, oldest first; the oldest are dropped in bulk beyond ``KEPT``."""
+
+    def __init__(self) -> None:
+        self.pushes: list[Push] = []
+        self._count = 0
+
+    def next_number(self) -> int:
+        """The number of the next push, counted from 1 since the sandbox was made."""
+        self._count += 1
+        return self._count
+
+    def add(self, push: Push) -> None:
+        """Keep a push."""
+        self.pushes.append(push)
+        if len(self.pushes) > KEPT:
+            del self.pushes[:DROPPED_AT_ONCE]
+
+    def select(self, token: str = "", since: int = 0) -> Iterator[Push]:
+        """The pushes with a number above ``since``, of one token or of all."""
+        return (p for p in self.pushes if p.number > since and (not token or p.token == token))
