@@ -12,12 +12,13 @@ _ACTIONS = {1: "added", 2: "refreshed", 3: "removed", 4: "queried"}
 
 def request(node: Node) -> int:
     """Handle a REGISTER (RFC 3261, 10.3; RFC 8599 for its push parameters)."""
+    arrived = time.time()
     device, document = auth.device(node)
     if document is None:
         return 1
     if ksr.pv("$tU") not in (device, document.aor.removeprefix("sip:").partition("@")[0]):
         ksr.reply(403, "Not Your Address")
-        _tell(node, device, "refused", 403, "To is neither this device nor its user")
+        _tell(node, arrived, device, "refused", 403, "To is neither this device nor its user")
         return 1
     if ksr.behind_nat():
         ksr.remember_source()
@@ -27,24 +28,24 @@ def request(node: Node) -> int:
     result = ksr.save_binding(node.device_uri(device))
     if result < 0:
         ksr.reply_error()
-        _tell(node, device, "refused", 400, "Contact or Expires could not be understood")
+        _tell(node, arrived, device, "refused", 400, "Contact or Expires could not be understood")
         return 1
     if ended:
         ksr.table_remove(wake.TABLE_ENDED, device)
     calls = inbound.ring_held_calls(node, device) if result in (1, 2) else []
-    _tell(node, device, _ACTIONS.get(result, "refreshed"), 200, "", calls)
+    _tell(node, arrived, device, _ACTIONS.get(result, "refreshed"), 200, "", calls)
     return 1
 
 
 def _tell(
-    node: Node, device: str, action: str, code: int, reason: str, calls: list[str] | None = None
+    node: Node, ts: float, device: str, action: str, code: int, reason: str, calls: list[str] | None = None
 ) -> None:
     bound = contact.parse(ksr.header("Contact"))
     expires = bound.attributes.get("expires") or ksr.header("Expires")
     parameters = bound.parameters
     node.events.send(
         wire.RegisterEvent(
-            ts=time.time(),
+            ts=ts,
             device=device,
             action=action,
             reply=code,

@@ -93,8 +93,9 @@ def failure(node: Node) -> int:
     wake_id = ksr.pv(_ID)
     if ksr.tm_cancelled():
         return 1
-    ksr.tm_reply(599, "Nobody Woke")
+    # Ended first: the reply below comes back to the held call's own transaction, which would take it for the agent's order.
     _end(node, wake_id, "deadline", "")
+    ksr.tm_reply(599, "Nobody Woke")
     return 1
 
 
