@@ -1,0 +1,51 @@
+"""What can go wrong beside Kamailio.
+
+EdgeError
+├── RpcError
+│   ├── RpcUnavailableError    Kamailio's socket is not there: it is down or starting
+│   ├── RpcTimeoutError        no answer in time: Kamailio is stuck or has just died
+│   └── RpcRefusedError        Kamailio answered with an error
+└── EventsSocketError          the port of Kamailio's events cannot be bound
+"""
+
+from __future__ import annotations
+
+
+class EdgeError(Exception):
+    """Base of all errors of the edge agent; ``id`` is stable and fit for logs and alarms."""
+
+    id = "edge"
+
+
+class RpcError(EdgeError):
+    """Kamailio could not be told something."""
+
+    id = "edge-rpc"
+
+
+class RpcUnavailableError(RpcError):
+    """Kamailio's JSON-RPC socket is not there."""
+
+    id = "edge-rpc-unavailable"
+
+
+class RpcTimeoutError(RpcError):
+    """Kamailio took the request and did not answer in time; whether it acted is unknown."""
+
+    id = "edge-rpc-timeout"
+
+
+class RpcRefusedError(RpcError):
+    """Kamailio answered with an error; ``code`` is JSON-RPC's (404: no such key)."""
+
+    id = "edge-rpc-refused"
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"Kamailio refused with {code}: {message}")
+        self.code = code
+
+
+class EventsSocketError(EdgeError):
+    """Nothing can be heard from Kamailio: the port is taken or not ours."""
+
+    id = "edge-events-socket"

@@ -1,0 +1,252 @@
+"""Carries out the plan of each held call: acknowledges it, pushes, orders ringing or the end from Kamailio."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from control.domain.journal import Step
+from control.domain.push import Outcome, PushNotice, PushToken, Verdict
+from control.edge import wake_plan
+from control.edge.rpc import Orders
+from control.edge.tokens import TokenBook
+from control.edge.wake_plan import WakePlan
+from kemi.wire import TABLE_ACKED, CallEvent, RegisterEvent, WakeEndEvent, WakeEvent
+
+log = structlog.get_logger(__name__)
+
+REMEMBER_S = 10.0  # after a wake's deadline: a copy of it that was under way is still known as a copy
+VERDICT_GRACE_S = 1.0  # how long a provider may still answer once the device has come by itself
+
+Dispatch = Callable[[PushToken, PushNotice], Awaitable[Verdict]]
+
+_FAILURES = {
+    Outcome.TOKEN_DEAD: wake_plan.TOKEN_DEAD,
+    Outcome.REJECTED: wake_plan.PUSH_REFUSED,
+    Outcome.MISCONFIGURED: wake_plan.MISCONFIGURED,
+    Outcome.RETRY: wake_plan.UNAVAILABLE,
+}
+
+
+@dataclass(slots=True, eq=False)
+class _Wake:
+    event: WakeEvent
+    plan: WakePlan
+    pushes: dict[str, set[asyncio.Task[None]]] = field(default_factory=dict)
+    pushed_at: dict[str, float] = field(default_factory=dict)
+    told_end: bool = False  # the journal has how the waiting ended
+
+
+class Waker:
+    """All held calls of this edge, by wake id. Nothing here waits for a database.
+
+    ``boot`` names this incarnation of the agent; ``early_ringing`` answers for a connection id; ``dropped``
+    is told of each dead token once: device, token, number of the change, and when the provider knew of it.
+    ``now`` is UNIX time in seconds. ``counters`` counts ``wakes``, ``pushes``, ``ringing``, ``gave-up``,
+    ``late`` and each outcome.
+    """
+
+    def __init__(
+        self,
+        *,
+        boot: str,
+        orders: Orders,
+        tokens: TokenBook,
+        dispatch: Dispatch,
+        note: Callable[[Step], None],
+        dropped: Callable[[str, PushToken, int, float | None], None],
+        early_ringing: Callable[[str], bool],
+        now: Callable[[], float],
+    ) -> None:
+        self._boot = boot
+        self._orders = orders
+        self._tokens = tokens
+        self._dispatch = dispatch
+        self._note = note
+        self._dropped = dropped
+        self._early_ringing = early_ringing
+        self._now = now
+        self._loop = asyncio.get_running_loop()
+        self._wakes: dict[str, _Wake] = {}
+        self._by_call: dict[str, list[_Wake]] = {}
+        self._ended: set[str] = set()  # wakes whose end arrived and that are not in _wakes
+        self.counters: Counter[str] = Counter()
+
+    # ---------------------------------------------------------------------------------------- events
+
+    def wake(self, event: WakeEvent) -> None:
+        """Take charge of a held call; a copy of a known one is only acknowledged again."""
+        self._orders.order("htable.sets", TABLE_ACKED, event.id, self._boot)
+        if event.id in self._wakes or event.id in self._ended:
+            return
+        self.counters["wakes"] += 1
+        now = self._now()
+        plan, commands = WakePlan.begin(
+            asleep=event.asleep,
+            ringing=event.ringing,
+            pushable=self._pushable,
+            deadline=event.deadline,
+            early_ringing=self._early_ringing(event.connection),
+            now=now,
+        )
+        if plan.over and not commands:
+            self.counters["late"] += 1
+        wake = _Wake(event, plan)
+        self._wakes[event.id] = wake
+        self._by_call.setdefault(event.call, []).append(wake)
+        self._loop.call_later(max(0.0, event.deadline - now) + REMEMBER_S, self._forget, wake)
+        self._carry_out(wake, commands)
+
+    def wake_end(self, event: WakeEndEvent) -> None:
+        """The call is not held any more: no push may leave from now on."""
+        wake = self._wakes.get(event.id)
+        if wake is None:
+            # Told to an earlier incarnation, or the end has overtaken the beginning.
+            if event.id not in self._ended:
+                self._ended.add(event.id)
+                self._loop.call_later(REMEMBER_S, self._ended.discard, event.id)
+                self._note_end(event, useful=True)
+            return
+        waited = any(s is not wake_plan.State.AWAKE for s in wake.plan.states.values())
+        plan, commands = wake.plan.ended()
+        self._advance(wake, plan, commands)
+        if not wake.told_end:
+            wake.told_end = True
+            self._note_end(event, useful=waited)
+
+    def call(self, event: CallEvent) -> None:
+        """A device's own ringing or answer shows that it is awake."""
+        if event.device and event.step in ("ringing", "answered"):
+            for wake in self._by_call.get(event.call, ()):
+                self._advance(wake, *wake.plan.awake(event.device, ringing=True))
+
+    def register(self, event: RegisterEvent) -> None:
+        """A device registered and was joined to the calls that waited for it."""
+        for call in dict.fromkeys(event.calls):
+            reason = ""
+            for wake in self._by_call.get(call, ()):
+                pushed_at = wake.pushed_at.get(event.device)
+                if pushed_at is not None:
+                    reason = f"{max(0.0, event.ts - pushed_at) * 1000:.0f} ms after the push"
+                self._advance(wake, *wake.plan.awake(event.device))
+            self._note(Step(call, event.ts, "register", device=event.device, code=event.reply, reason=reason))
+
+    async def close(self) -> None:
+        """Stop all pushes. Kamailio tells the next incarnation of every call that is still held."""
+        tasks = [task for wake in self._wakes.values() for push in wake.pushes.values() for task in push]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -------------------------------------------------------------------------------------- commands
+
+    def _advance(self, wake: _Wake, plan: WakePlan, commands: list[wake_plan.Command]) -> None:
+        wake.plan = plan
+        self._carry_out(wake, commands)
+
+    def _carry_out(self, wake: _Wake, commands: list[wake_plan.Command]) -> None:
+        for command in commands:
+            match command:
+                case wake_plan.Push(device):
+                    self._push(wake, device)
+                case wake_plan.Ring():
+                    self.counters["ringing"] += 1
+                    self._reply(wake, 180, "Ringing")
+                case wake_plan.GiveUp(reason):
+                    self.counters["gave-up"] += 1
+                    self._reply(wake, 599, reason)
+                    wake.told_end = True
+                    self._note(Step(wake.event.call, self._now(), "gave-up", reason=reason))
+                case wake_plan.Listen(device, seconds):
+                    self._loop.call_later(seconds, self._unheard, wake, device)
+                case wake_plan.CancelPush(device, at_once):
+                    self._cancel(wake, device, at_once=at_once)
+                case wake_plan.Unreachable(device, reason):
+                    self._note(
+                        Step(wake.event.call, self._now(), "push-refused", device=device, reason=reason)
+                    )
+
+    def _reply(self, wake: _Wake, code: int, reason: str) -> None:
+        tag = hashlib.blake2s(wake.event.id.encode(), digest_size=8).hexdigest()
+        self._orders.order("tm.reply", code, reason, wake.event.transaction, tag, ".", ".")
+
+    def _push(self, wake: _Wake, device: str) -> None:
+        event = wake.event
+        notice = PushNotice(event.call, event.id, event.deadline)
+        wake.pushed_at.setdefault(device, self._now())
+        tasks = wake.pushes.setdefault(device, set())
+        for token in self._tokens.of(device):
+            self.counters["pushes"] += 1
+            self._note_push(wake, "push-sent", device, token)
+            tasks.add(
+                asyncio.create_task(self._push_one(wake, device, token, notice), name=f"push-{event.id}")
+            )
+
+    async def _push_one(self, wake: _Wake, device: str, token: PushToken, notice: PushNotice) -> None:
+        task = asyncio.current_task()
+        try:
+            verdict = await self._dispatch(token, notice)
+        except asyncio.CancelledError:
+            reason = f"{token.provider}: called off before it was answered"
+            self._note_push(wake, "push-refused", device, token, 0, reason)
+            raise
+        self.counters[verdict.outcome.value] += 1
+        tasks = wake.pushes[device]
+        tasks.discard(task)
+        delivered = verdict.outcome is Outcome.DELIVERED
+        word = verdict.provider_id if delivered else verdict.reason
+        step = "push-accepted" if delivered else "push-refused"
+        self._note_push(wake, step, device, token, verdict.status, f"{token.provider} {word}".rstrip())
+        if delivered:
+            self._advance(wake, *wake.plan.accepted(device))
+            return
+        if verdict.outcome is Outcome.TOKEN_DEAD:
+            change = self._tokens.drop(device, token)
+            if change:
+                self._dropped(device, token, change, verdict.unregistered_at)
+        if not tasks:
+            self._advance(wake, *wake.plan.failed(device, _FAILURES[verdict.outcome]))
+
+    def _unheard(self, wake: _Wake, device: str) -> None:
+        pushable = self._pushable(device)
+        self._advance(wake, *wake.plan.unheard(device, pushable=pushable, now=self._now()))
+
+    def _cancel(self, wake: _Wake, device: str, *, at_once: bool) -> None:
+        for task in wake.pushes.get(device, ()):
+            if at_once:
+                task.cancel()
+            else:
+                self._loop.call_later(VERDICT_GRACE_S, task.cancel)
+
+    # --------------------------------------------------------------------------------------- the rest
+
+    def _pushable(self, device: str) -> bool:
+        return bool(self._tokens.of(device))
+
+    def _note_push(
+        self, wake: _Wake, step: str, device: str, token: PushToken, code: int = 0, reason: str = ""
+    ) -> None:
+        at, provider = self._now(), token.provider
+        self._note(
+            Step(wake.event.call, at, step, device=device, provider=provider, code=code, reason=reason)
+        )
+
+    def _note_end(self, event: WakeEndEvent, *, useful: bool) -> None:
+        step = {"deadline": "wake-deadline", "given-up": "gave-up", "cancelled": "wake-cancelled"}.get(
+            event.outcome
+        )
+        if event.outcome == "answered" and useful:
+            step = "wake-cancelled"
+        if step is not None:
+            self._note(Step(event.call, event.ts, step, reason=event.reason or event.outcome))
+
+    def _forget(self, wake: _Wake) -> None:
+        self._wakes.pop(wake.event.id, None)
+        others = [w for w in self._by_call.pop(wake.event.call, ()) if w is not wake]
+        if others:
+            self._by_call[wake.event.call] = others

@@ -1,0 +1,237 @@
+"""The waker's part in a held call: acknowledge, push, order ringing or the end, and note it all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from control.domain.journal import Step
+from control.domain.push import Outcome, PushNotice, PushToken, Verdict
+from control.edge import waker as waker_module
+from control.edge.tokens import TokenBook
+from control.edge.waker import Waker
+from kemi.wire import CallEvent, RegisterEvent, WakeEndEvent, WakeEvent
+
+NOW = 1_800_000_000.0
+BOOT = "b00t"
+ALICE, TABLET = "alice-k7f3qd", "alice-tab9x2"
+TOKEN = PushToken("apns", "org.example.phone.voip", "production", "aa11")
+DELIVERED = Verdict(Outcome.DELIVERED, 200, "", "apns-id-1")
+DEAD = Verdict(Outcome.TOKEN_DEAD, 410, "Unregistered", unregistered_at=NOW - 5)
+
+
+class Desk:
+    """A waker with everything around it in memory; ``answers`` are a provider's, one a push."""
+
+    def __init__(self) -> None:
+        self.orders: list[tuple[str | int, ...]] = []
+        self.steps: list[Step] = []
+        self.pushes: list[PushNotice] = []
+        self.dropped: list[tuple[str, PushToken, float | None]] = []
+        self.answers: list[Verdict | asyncio.Future[Verdict]] = []
+        self.early_ringing = True
+        self.now = NOW
+        self.tokens = TokenBook()
+        self.tokens.put(ALICE, [TOKEN])
+        self.waker = Waker(
+            boot=BOOT,
+            orders=self,
+            tokens=self.tokens,
+            dispatch=self.dispatch,
+            note=self.steps.append,
+            dropped=lambda device, token, _change, at: self.dropped.append((device, token, at)),
+            early_ringing=lambda _connection: self.early_ringing,
+            now=lambda: self.now,
+        )
+
+    def order(self, method: str, *params: str | int) -> None:
+        self.orders.append((method, *params))
+
+    async def dispatch(self, token: PushToken, notice: PushNotice) -> Verdict:
+        self.pushes.append(notice)
+        answer = self.answers.pop(0) if self.answers else DELIVERED
+        return await answer if isinstance(answer, asyncio.Future) else answer
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(3):
+            while not condition():  # noqa: ASYNC110  what is awaited lives in many places
+                await asyncio.sleep(0)
+
+    def replies(self) -> list[int | str]:
+        return [order[1] for order in self.orders if order[0] == "tm.reply"]
+
+    def told(self) -> list[str]:
+        return [step.step for step in self.steps]
+
+
+@pytest.fixture
+async def desk() -> Desk:
+    return Desk()
+
+
+def wake(asleep: list[str] | None = None, ringing: list[str] | None = None) -> WakeEvent:
+    return WakeEvent(
+        ts=NOW,
+        id="z9hG4bK-1",
+        call="call-1",
+        transaction="17:42",
+        deadline=NOW + 20,
+        connection="c1",
+        aor="sip:alice@nightbell.test",
+        asleep=[ALICE] if asleep is None else asleep,
+        ringing=ringing or [],
+    )
+
+
+def end(outcome: str, reason: str = "") -> WakeEndEvent:
+    return WakeEndEvent(ts=NOW + 1, id="z9hG4bK-1", call="call-1", outcome=outcome, reason=reason)
+
+
+async def test_a_wake_is_acknowledged_at_once_and_pushed(desk: Desk) -> None:
+    desk.waker.wake(wake())
+    assert desk.orders == [("htable.sets", "acked", "z9hG4bK-1", BOOT)]
+    await desk.until(lambda: "push-accepted" in desk.told())
+    assert desk.pushes == [PushNotice("call-1", "z9hG4bK-1", NOW + 20)]
+    assert desk.orders[1][:4] == ("tm.reply", 180, "Ringing", "17:42")
+    assert [(s.step, s.device, s.provider, s.code, s.reason) for s in desk.steps] == [
+        ("push-sent", ALICE, "apns", 0, ""),
+        ("push-accepted", ALICE, "apns", 200, "apns apns-id-1"),
+    ]
+
+
+async def test_w4_a_wake_told_twice_is_acknowledged_twice_and_pushed_once(desk: Desk) -> None:
+    desk.waker.wake(wake())
+    desk.waker.wake(wake())
+    await desk.until(lambda: "push-accepted" in desk.told())
+    assert [order[0] for order in desk.orders].count("htable.sets") == 2
+    assert len(desk.pushes) == 1
+
+
+async def test_a_wake_that_comes_after_its_deadline_is_acknowledged_and_not_pushed(desk: Desk) -> None:
+    desk.now = NOW + 20
+    desk.waker.wake(wake())
+    await asyncio.sleep(0)
+    assert desk.orders == [("htable.sets", "acked", "z9hG4bK-1", BOOT)]
+    assert desk.pushes == []
+
+
+async def test_w5_a_copy_of_a_wake_that_arrives_after_its_end_pushes_nothing(desk: Desk) -> None:
+    desk.waker.wake_end(end("cancelled"))
+    desk.waker.wake(wake())
+    await asyncio.sleep(0)
+    assert desk.pushes == []
+
+
+async def test_p2_a_dead_token_is_dropped_and_ends_the_call_if_it_was_the_only_way(desk: Desk) -> None:
+    desk.answers = [DEAD]
+    desk.waker.wake(wake())
+    await desk.until(lambda: desk.replies() == [599])
+    assert desk.dropped == [(ALICE, TOKEN, NOW - 5)]
+    assert desk.tokens.of(ALICE) == ()
+    assert desk.told() == ["push-sent", "push-refused", "gave-up"]
+    assert desk.steps[1].code == 410
+    assert desk.steps[1].reason == "apns Unregistered"
+    desk.waker.wake_end(end("given-up"))
+    assert desk.told().count("gave-up") == 1
+
+
+async def test_p2_misconfiguration_of_ours_drops_no_token(desk: Desk) -> None:
+    desk.answers = [Verdict(Outcome.MISCONFIGURED, 400, "TopicDisallowed")]
+    desk.waker.wake(wake())
+    await desk.until(lambda: desk.replies() == [599])
+    assert desk.dropped == []
+    assert desk.tokens.of(ALICE) == (TOKEN,)
+
+
+async def test_one_of_two_tokens_being_dead_is_no_reason_to_give_up(desk: Desk) -> None:
+    desk.tokens.put(ALICE, [TOKEN, replace(TOKEN, token="bb22")])
+    desk.answers = [DELIVERED, DEAD]
+    desk.waker.wake(wake())
+    await desk.until(lambda: "push-refused" in desk.told())
+    assert desk.replies() == [180]
+    assert len(desk.dropped) == 1
+
+
+async def test_w11_the_caller_gives_up_and_the_push_under_way_is_called_off(desk: Desk) -> None:
+    answer: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+    desk.answers = [answer]
+    desk.waker.wake(wake())
+    await desk.until(lambda: bool(desk.pushes))
+    desk.waker.wake_end(end("cancelled", "SIP;cause=487"))
+    await desk.until(answer.cancelled)
+    await desk.until(lambda: "push-refused" in desk.told())
+    assert desk.told() == ["push-sent", "wake-cancelled", "push-refused"]
+    assert desk.replies() == []
+
+
+async def test_a_device_that_comes_before_the_providers_answer_leaves_time_for_it(desk: Desk) -> None:
+    answer: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+    desk.answers = [answer]
+    desk.waker.wake(wake())
+    await desk.until(lambda: bool(desk.pushes))
+    desk.waker.register(
+        RegisterEvent(ts=NOW + 0.25, device=ALICE, action="added", reply=200, calls=["call-1"])
+    )
+    answer.set_result(DELIVERED)
+    await desk.until(lambda: "push-accepted" in desk.told())
+    assert desk.told() == ["push-sent", "register", "push-accepted"]
+    assert desk.steps[1].reason == "250 ms after the push"
+
+
+async def test_w11_a_push_that_stays_open_after_the_device_came_is_called_off(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waker_module, "VERDICT_GRACE_S", 0.0)
+    answer: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+    desk.answers = [answer]
+    desk.waker.wake(wake())
+    await desk.until(lambda: bool(desk.pushes))
+    desk.waker.register(
+        RegisterEvent(ts=NOW + 0.25, device=ALICE, action="added", reply=200, calls=["call-1"])
+    )
+    await desk.until(answer.cancelled)
+
+
+async def test_w7_a_bound_device_that_stays_silent_is_pushed_to(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("control.edge.wake_plan.UNHEARD_S", 0.0)
+    desk.waker.wake(wake(asleep=[], ringing=[ALICE]))
+    assert desk.pushes == []
+    await desk.until(lambda: len(desk.pushes) == 1)
+
+
+async def test_a_bound_device_that_rings_is_left_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("control.edge.wake_plan.UNHEARD_S", 0.01)
+    desk.waker.wake(wake(asleep=[], ringing=[ALICE]))
+    desk.waker.call(CallEvent(ts=NOW, call="call-1", step="ringing", device=ALICE, code=180))
+    silent = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.03, silent.set)
+    await silent.wait()
+    assert desk.pushes == []
+
+
+async def test_a_register_for_a_call_of_an_earlier_incarnation_is_still_told(desk: Desk) -> None:
+    desk.waker.register(RegisterEvent(ts=NOW, device=ALICE, action="added", reply=200, calls=["call-0"]))
+    assert [(s.call, s.step, s.code) for s in desk.steps] == [("call-0", "register", 200)]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "steps"),
+    [("deadline", ["wake-deadline"]), ("given-up", ["gave-up"]), ("cancelled", ["wake-cancelled"])],
+)
+async def test_the_end_of_a_wake_is_told_as_what_it_was(desk: Desk, outcome: str, steps: list[str]) -> None:
+    desk.waker.wake_end(end(outcome))
+    assert desk.told() == steps
+
+
+async def test_closing_ends_the_pushes_under_way(desk: Desk) -> None:
+    answer: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+    desk.answers = [answer]
+    desk.waker.wake(wake())
+    await desk.until(lambda: bool(desk.pushes))
+    await desk.waker.close()
+    assert answer.cancelled()
