@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from control.domain.push import PushNotice, PushToken, Verdict
+
+Clock = Callable[[], float]
+"""UNIX time in seconds, as ``time.time``; tests inject their own."""
 
 
 class Provider(Protocol):

@@ -1,0 +1,116 @@
+"""From a wake to a verdict: the one door to the providers. Deadlines, not retry counts."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import structlog
+
+from control.domain.push import Outcome, PushNotice, PushToken, Verdict
+from control.push.breaker import Breaker
+from control.push.port import Clock, Provider
+
+CONCURRENCY = 500  # pushes under way at one provider
+QUEUE = 5000  # pushes waiting for their turn at one provider; more are refused at once
+FIRST_PAUSE = 0.05  # seconds before the second attempt, doubling …
+LAST_PAUSE = 2.0  # … up to this
+LONGEST = 120.0  # seconds; no wake is longer, whatever its deadline says
+
+log = structlog.get_logger("push.dispatcher")
+
+
+@dataclass
+class _Lane:
+    """What is one provider's alone, so that none delays another."""
+
+    provider: Provider
+    slots: asyncio.Semaphore
+    breaker: Breaker = field(default_factory=Breaker)
+    inside: int = 0
+
+
+class Dispatcher:
+    """Sends pushes, each until its deadline at the latest. ``counters`` counts (provider, outcome, reason)."""
+
+    def __init__(self, providers: Iterable[Provider], clock: Clock = time.time) -> None:
+        self._lanes = {p.name: _Lane(p, asyncio.Semaphore(CONCURRENCY)) for p in providers}
+        self._clock = clock
+        self.counters: Counter[tuple[str, str, str]] = Counter()
+
+    async def start(self) -> None:
+        """Start every provider, side by side. Raises PushCredentialsError when a key cannot be used."""
+        await asyncio.gather(*(lane.provider.start() for lane in self._lanes.values()))
+
+    async def close(self) -> None:
+        """Close every provider."""
+        await asyncio.gather(*(lane.provider.close() for lane in self._lanes.values()))
+
+    async def dispatch(self, token: PushToken, notice: PushNotice) -> Verdict:
+        """Push until the provider has answered for good or the deadline has come. Raises only CancelledError.
+
+        ``retry`` means: no answer that counts came in time; it may come before the deadline when the provider
+        asks for a longer pause than is left.
+        """
+        lane = self._lanes.get(token.provider)
+        if lane is None:
+            verdict = Verdict(Outcome.MISCONFIGURED, reason="provider-not-set-up")
+        elif lane.inside >= CONCURRENCY + QUEUE:
+            verdict = Verdict(Outcome.RETRY, reason="overloaded")
+        else:
+            lane.inside += 1
+            try:
+                verdict = await self._within_deadline(lane, token, notice)
+            finally:
+                lane.inside -= 1
+        self.counters[token.provider, verdict.outcome.value, verdict.reason] += 1
+        return verdict
+
+    async def _within_deadline(self, lane: _Lane, token: PushToken, notice: PushNotice) -> Verdict:
+        left = notice.deadline - self._clock()
+        if not left > 0:
+            return Verdict(Outcome.RETRY, reason="deadline-passed")
+        last = [Verdict(Outcome.RETRY, reason="timeout")]
+        try:
+            async with asyncio.timeout(min(left, LONGEST)):
+                return await self._until_answered(lane, token, notice, last)
+        except TimeoutError:
+            return last[0]
+
+    async def _until_answered(
+        self, lane: _Lane, token: PushToken, notice: PushNotice, last: list[Verdict]
+    ) -> Verdict:
+        """Attempt after attempt; the latest verdict is left in ``last`` for when the deadline cuts in."""
+        pause = FIRST_PAUSE
+        while True:
+            if (wait := lane.breaker.wait(self._clock())) > 0:
+                await asyncio.sleep(wait)
+                continue
+            async with lane.slots:
+                verdict = await self._attempt(lane, token, notice)
+            last[0] = verdict
+            if verdict.outcome is not Outcome.RETRY or verdict.reason == "internal-error":
+                return verdict
+            rest = verdict.retry_after
+            if rest is None:
+                rest = pause * random.uniform(0.5, 1.0)  # noqa: S311  spreads retries, keeps no secret
+                pause = min(2 * pause, LAST_PAUSE)
+            if self._clock() + rest >= notice.deadline:
+                return verdict
+            await asyncio.sleep(rest)
+
+    async def _attempt(self, lane: _Lane, token: PushToken, notice: PushNotice) -> Verdict:
+        try:
+            verdict = await lane.provider.push(token, notice)
+        except Exception:  # noqa: BLE001  a provider's bug costs its own push, not the daemon
+            # As text: a formatter that shows local variables would show the token.
+            stack = traceback.format_exc()
+            log.error("push.internal-error", provider=token.provider, token=token.fingerprint, stack=stack)
+            return Verdict(Outcome.RETRY, reason="internal-error")
+        lane.breaker.record(verdict.status != 0 or verdict.outcome is not Outcome.RETRY, self._clock())
+        return verdict

@@ -1,0 +1,154 @@
+"""The OAuth access token for FCM: fetched by google-auth in a thread of its own, renewed ahead of its end."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import requests
+import structlog
+from google.auth.exceptions import GoogleAuthError, RefreshError
+from google.auth.transport import Response
+from google.auth.transport.requests import Request
+from google.oauth2.service_account import Credentials
+
+from control.push.errors import ConnectFailedError, PushCredentialsError, PushError
+from control.push.port import Clock
+
+SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
+RENEW_AHEAD = 600.0  # seconds before its end; a token that lives shorter than twice that: at its half
+REQUEST_TIMEOUT = 5.0  # seconds; google-auth's own is 120
+FIRST_PAUSE = 1.0  # seconds between failed renewals, doubling …
+LAST_PAUSE = 30.0  # … up to this
+
+log = structlog.get_logger("push.fcm")
+
+
+class TokenRefusedError(PushError):
+    """Google refused our service account (deleted, disabled, wrong key): retrying changes nothing."""
+
+    id = "push-token-refused"
+
+
+class _TimedRequest(Request):
+    """google-auth's transport with our timeout, as ``Credentials.refresh`` passes none."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Response:
+        kwargs["timeout"] = REQUEST_TIMEOUT
+        response: Response = super().__call__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        return response
+
+
+def read_service_account(path: Path) -> Credentials:
+    """The service account of a JSON file from the Google console. Raises PushCredentialsError."""
+    try:
+        account: Credentials = Credentials.from_service_account_file(  # type: ignore[no-untyped-call]
+            str(path), scopes=[SCOPE]
+        )
+    except OSError as error:
+        raise PushCredentialsError(f"push.fcm.service_account_file {path}: {error.strerror}") from None
+    except (ValueError, KeyError, GoogleAuthError) as error:
+        raise PushCredentialsError(
+            f"push.fcm.service_account_file {path} is no service account key ({error}): "
+            "make one in the Firebase console, Project settings, Service accounts"
+        ) from None
+    if not account.project_id:
+        raise PushCredentialsError(f"push.fcm.service_account_file {path} names no project_id")
+    return account
+
+
+class AccessToken:
+    """At hand at any time without waiting, once it has been fetched; one fetch at a time, shared by all."""
+
+    def __init__(self, account: Credentials, clock: Clock, ca_file: Path | None = None) -> None:
+        self._account = account
+        self._clock = clock
+        session = requests.Session()
+        if ca_file is not None:
+            session.verify = str(ca_file)
+            session.trust_env = False  # or REQUESTS_CA_BUNDLE of the environment would win
+        self._session = session
+        self._request = _TimedRequest(session)
+        self._thread = ThreadPoolExecutor(1, "fcm-token")
+        self._value = ""
+        self._ends_at = 0.0
+        self._renew_at = 0.0
+        self._fetching: asyncio.Task[None] | None = None
+        self._keeper: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return "AccessToken(***)"
+
+    def start(self) -> asyncio.Task[None]:
+        """Fetch now and renew ahead from now on. The task returned is the first fetch."""
+        self._keeper = asyncio.get_running_loop().create_task(self._renew_ahead())
+        return self._fetch()
+
+    async def close(self) -> None:
+        """Stop renewing."""
+        tasks = [task for task in (self._keeper, self._fetching) if task is not None]
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError, PushError):
+                await task
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._session.close()
+
+    async def get(self) -> str:
+        """The token; waits only when there is none. Raises ConnectFailedError or TokenRefusedError."""
+        if self._clock() >= self._ends_at:
+            await asyncio.shield(self._fetch())
+        return self._value
+
+    async def replace(self, refused: str) -> str:
+        """FCM answered 401 to ``refused``: another token. Raises ConnectFailedError or TokenRefusedError."""
+        if refused == self._value:
+            await asyncio.shield(self._fetch())
+        return self._value
+
+    def _fetch(self) -> asyncio.Task[None]:
+        if self._fetching is None or self._fetching.done():
+            self._fetching = asyncio.get_running_loop().create_task(self._refresh())
+            # Read the error here: those who wait get it too, but there may be none.
+            self._fetching.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return self._fetching
+
+    async def _refresh(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._thread, self._account.refresh, self._request)
+        except RefreshError as error:
+            if error.retryable:
+                raise ConnectFailedError("oauth-unavailable", str(error)) from None
+            log.error("fcm.token-refused", account=self._account.service_account_email, why=str(error))
+            raise TokenRefusedError(
+                f"Google refuses the service account {self._account.service_account_email}: {error}"
+            ) from None
+        except GoogleAuthError as error:
+            log.warning("fcm.token-unavailable", why=str(error))
+            raise ConnectFailedError("oauth-unavailable", str(error)) from None
+        now, expiry = self._clock(), self._account.expiry
+        self._value = self._account.token or ""
+        lifetime = expiry.replace(tzinfo=UTC).timestamp() - now if expiry else 3600.0
+        self._ends_at = now + lifetime
+        self._renew_at = self._ends_at - min(RENEW_AHEAD, lifetime / 2)
+
+    async def _renew_ahead(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            left = self._renew_at - self._clock()
+            if left > 0:
+                # In slices, so that a clock that was set forward is noticed.
+                await asyncio.sleep(min(left, 30.0))
+                continue
+            try:
+                await asyncio.shield(self._fetch())
+                pause = FIRST_PAUSE
+            except PushError:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LAST_PAUSE)

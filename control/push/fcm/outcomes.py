@@ -1,0 +1,31 @@
+"""What FCM's answers mean, by ``error.details[].errorCode``, or ``error.status`` when there are no details.
+
+Source: Firebase, "ErrorCode" of the HTTP v1 reference.
+"""
+
+from __future__ import annotations
+
+from control.domain.push import Outcome
+from control.push.outcome_table import ANY_REASON, ANY_STATUS, OutcomeTable
+
+OUTCOMES = OutcomeTable(
+    {
+        # The app was removed, or its token replaced. The only one that deletes a token, whatever the status.
+        (ANY_STATUS, "UNREGISTERED"): Outcome.TOKEN_DEAD,
+        # A token that is none, or a message FCM does not take.
+        (400, "INVALID_ARGUMENT"): Outcome.REJECTED,
+        (400, ANY_REASON): Outcome.REJECTED,
+        # Our service account, project or API switch: an administrator has to act.
+        (403, "SENDER_ID_MISMATCH"): Outcome.MISCONFIGURED,
+        (401, "THIRD_PARTY_AUTH_ERROR"): Outcome.MISCONFIGURED,
+        (401, ANY_REASON): Outcome.MISCONFIGURED,  # with an access token issued a moment ago
+        (403, ANY_REASON): Outcome.MISCONFIGURED,  # PERMISSION_DENIED: the API is off, or another's project
+        (404, ANY_REASON): Outcome.MISCONFIGURED,  # NOT_FOUND without a code: there is no such project
+        # Google is busy.
+        (408, ANY_REASON): Outcome.RETRY,
+        (429, "QUOTA_EXCEEDED"): Outcome.RETRY,
+        (429, ANY_REASON): Outcome.RETRY,
+        (500, "INTERNAL"): Outcome.RETRY,
+        (503, "UNAVAILABLE"): Outcome.RETRY,
+    }
+)
