@@ -1,0 +1,1 @@
+"""How the phone's bytes travel: UDP, TCP, TLS, WS and WSS behind one port."""
