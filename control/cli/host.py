@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
 import click
 
+from control.cli.installation import home_option, settings_of
 from control.host.errors import HostError
 from control.host.installation import Installation
-from control.settings import SettingsError, home_from, load
-from control.store.session import upgrade
+from control.services.installation import initialise
 
 
 def _installation(home: Path | None) -> Installation:
-    try:
-        return Installation(load(home_from(home, os.environ)))
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from None
-
-
-_home = click.option(
-    "--home",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The installation's folder. Default: NIGHTBELL_HOME, else ./run",
-)
+    return Installation(settings_of(home))
 
 
 @click.command()
-@_home
+@home_option
 def up(home: Path | None) -> None:
     """Start everything that does not run yet."""
     installation = _installation(home)
-    upgrade(installation.settings.database.url)
+    initialise(installation.settings.home, installation.settings.database.url)
     before = time.monotonic()
     try:
         for name, started in installation.up():
@@ -45,7 +34,7 @@ def up(home: Path | None) -> None:
 
 
 @click.command()
-@_home
+@home_option
 def down(home: Path | None) -> None:
     """Stop everything that runs."""
     try:
@@ -56,7 +45,7 @@ def down(home: Path | None) -> None:
 
 
 @click.command()
-@_home
+@home_option
 @click.pass_context
 def status(context: click.Context, home: Path | None) -> None:
     """Say what runs, and where. Exit status 1 unless everything does."""

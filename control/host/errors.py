@@ -4,7 +4,8 @@ HostError
 ├── StartError        a program ended at once, or was not ready in time
 ├── StopError         a program did not end, even when killed
 ├── ProgramMissingError   a program, or a file of one, is not installed
-└── PrepareError      generated files cannot be written, or a value does not fit in them
+├── PrepareError      generated files cannot be written, or a value does not fit in them
+└── RpcError          (rpc.py) Kamailio did not answer a question, or refused it
 """
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import json
 import secrets
 import socket
-import tempfile
 from pathlib import Path
+
+from control.host import rpc
+from control.host.rpc import RpcError
 
 _PATIENCE = 0.5  # seconds for one answer; the question is asked again
 
@@ -25,25 +26,18 @@ def ng(address: str, port: int) -> bool:
             return False
 
 
-def kamailio(rpc: Path, address: str, sip_port: int) -> bool:
+def kamailio(rpc_socket: Path, address: str, sip_port: int) -> bool:
     """Whether Kamailio answers JSON-RPC and accepts SIP connections."""
-    return rpc_answers(rpc) and tcp(address, sip_port)
+    return rpc_answers(rpc_socket) and tcp(address, sip_port)
 
 
-def rpc_answers(rpc: Path) -> bool:
+def rpc_answers(path: Path) -> bool:
     """Whether a JSON-RPC datagram to this Unix socket is answered."""
-    with (
-        tempfile.TemporaryDirectory(prefix="nightbell-") as folder,
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link,
-    ):
-        link.settimeout(_PATIENCE)
-        try:
-            link.bind(f"{folder}/reply")
-            link.connect(str(rpc))
-            link.send(json.dumps({"jsonrpc": "2.0", "method": "core.uptime", "id": 1}).encode())
-            return b'"result"' in link.recv(65535)
-        except OSError:
-            return False
+    try:
+        rpc.ask(path, "core.uptime", within=_PATIENCE)
+    except RpcError:
+        return False
+    return True
 
 
 def tcp(address: str, port: int) -> bool:

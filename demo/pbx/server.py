@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import shutil
 import subprocess
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -96,11 +95,10 @@ class TestPbx:
         )
 
     def start(self) -> bool:
-        """Start it with no phone registered, unless it runs; True if it did not. Raises HostError."""
+        """Start it unless it runs; True if it did not. Raises HostError."""
         if self.process.running:
             self.process.wait_ready()
             return False
-        shutil.rmtree(self.home / "db", ignore_errors=True)
         self._write_configuration()
         return self.process.start()
 
