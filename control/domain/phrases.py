@@ -73,6 +73,18 @@ def _ringing(step: Step, out: bool) -> Phrase:
     return Phrase("The phone rings", Part.DEVICE, Part.PBX, _reply(step) or "180", Mood.GOOD)
 
 
+def _device_refused(step: Step, out: bool) -> Phrase:
+    words = {
+        408: "The phone did not reply",
+        486: "The phone is busy",
+        487: "The phone stopped ringing",
+        600: "The phone is busy",
+        603: "The phone declined",
+    }.get(step.code, "The phone did not take the call")
+    mood = Mood.PLAIN if step.code == 487 else Mood.BAD
+    return Phrase(words, Part.DEVICE, Part.NIGHTBELL, _reply(step), mood)
+
+
 def _answered(step: Step, out: bool) -> Phrase:
     source, target = (Part.PBX, Part.DEVICE) if out else (Part.DEVICE, Part.PBX)
     return Phrase("Answered", source, target, _reply(step) or "200", Mood.GOOD)
@@ -137,6 +149,7 @@ _PHRASES: dict[str, Callable[[Step, bool], Phrase]] = {
     "invite-out": _invite_out,
     "challenged": _challenged,
     "ringing": _ringing,
+    "device-refused": _device_refused,
     "answered": _answered,
     "cancelled": _cancelled,
     "failed": _failed,

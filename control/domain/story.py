@@ -92,14 +92,22 @@ def summary(head: CallHead) -> str:
 
 def title(head: CallHead) -> str:
     """Who called whom."""
-    caller, callee = head.caller or "unknown", head.callee or head.aor.removeprefix("sip:") or "unknown"
-    return f"{caller} → {callee}"
+    person = head.aor.removeprefix("sip:").partition("@")[0]
+    caller, callee = (
+        (head.caller or person, head.callee)
+        if head.direction == OUT
+        else (head.caller, head.callee or person)
+    )
+    return f"{caller or 'unknown'} → {callee or 'unknown'}"
 
 
 def tell(head: CallHead, steps: Iterable[Step]) -> Story:
     """The story of a call from its journal, whatever is missing in it."""
     ordered = sorted(steps, key=lambda step: step.at)
     direction = head.direction or IN
+    devices = list(dict.fromkeys(step.device for step in ordered if step.device))
+    # A step that does not name its device is of the only one there is, or of the one that calls.
+    implied = devices[0] if len(devices) == 1 or (devices and direction == OUT) else ""
     beats: list[Beat] = []
     for number, step in enumerate(ordered, 1):
         said = phrase(step, direction)
@@ -110,8 +118,8 @@ def tell(head: CallHead, steps: Iterable[Step]) -> Story:
                 at=step.at,
                 offset_ms=(step.at - ordered[0].at) * 1000,
                 gap_ms=(step.at - previous) * 1000,
-                source=_actor(said.source, step),
-                target=_actor(said.target, step),
+                source=_actor(said.source, step, implied),
+                target=_actor(said.target, step, implied),
                 words=said.words,
                 detail=said.detail,
                 mood=said.mood,
@@ -121,11 +129,11 @@ def tell(head: CallHead, steps: Iterable[Step]) -> Story:
     return Story(head, _lanes(direction, beats), tuple(beats), tuple(_spans(beats)))
 
 
-def _actor(part: Part, step: Step) -> Actor:
+def _actor(part: Part, step: Step, implied: str) -> Actor:
     if part is Part.PROVIDER:
         return Actor(part, step.provider)
     if part is Part.DEVICE:
-        return Actor(part, step.device)
+        return Actor(part, step.device or implied)
     return Actor(part)
 
 
@@ -134,10 +142,7 @@ def _lanes(direction: str, beats: list[Beat]) -> tuple[Actor, ...]:
     order = [Part.PBX, Part.NIGHTBELL, Part.PROVIDER, Part.DEVICE]
     if direction == OUT:
         order = [Part.DEVICE, Part.NIGHTBELL, Part.PROVIDER, Part.PBX]
-    named = [actor for part in order for actor in seen if actor.part is part]
-    # A step that names no device is not one more device when another step does name one.
-    devices = [actor for actor in named if actor.part is Part.DEVICE]
-    return tuple(a for a in named if a.name or a.part is not Part.DEVICE or len(devices) == 1)
+    return tuple(actor for part in order for actor in seen if actor.part is part)
 
 
 def _spans(beats: list[Beat]) -> Iterable[Span]:

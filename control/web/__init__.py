@@ -1,1 +1,1 @@
-"""web."""
+"""Pages and API: they read the database and never talk to Kamailio."""

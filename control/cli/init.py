@@ -1,0 +1,32 @@
+"""`nightbell init`: a new installation's folder, keys, settings and database."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from control import settings
+from control.cli.installation import home_option
+from control.services.installation import initialise
+
+
+@click.command()
+@click.option(
+    "--domain", default="nightbell.test", show_default=True, help="The domain of people's addresses."
+)
+@home_option
+def init(domain: str, home: Path | None) -> None:
+    """Make an installation's folder. What exists already is kept; the database is brought up to date."""
+    place = settings.home_from(home, os.environ)
+    file = place / settings.FILE_NAME
+    if not file.exists():
+        place.mkdir(parents=True, exist_ok=True)
+        text = settings.render({"edge": {"domain": domain}})
+        settings.parse({"edge": {"domain": domain}}, place)
+        file.write_text(text, encoding="utf-8")
+        click.echo(f"wrote {file}")
+    for path in initialise(place, settings.load(place).database.url):
+        click.echo(f"wrote {path}")
+    click.echo(f"{place} is ready; keep {place / 'secrets'} safe: without seal.key stored passwords are lost")

@@ -1,0 +1,45 @@
+"""A call and its story as plain dictionaries, for the API and for scripts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from control.domain.journal import CallHead
+from control.domain.story import Beat, Story, summary
+from control.domain.story_text import figures
+
+
+def call_as_dict(head: CallHead) -> dict[str, Any]:
+    """A call in one line. Times are UNIX seconds, null where there is none."""
+    return {
+        **asdict(head),
+        "answered_at": head.answered_at or None,
+        "ended_at": head.ended_at or None,
+        "summary": summary(head),
+    }
+
+
+def story_as_dict(story: Story) -> dict[str, Any]:
+    """A call with its steps and figures; times between are in milliseconds."""
+    return {
+        **call_as_dict(story.head),
+        "steps": [_beat(beat) for beat in story.beats],
+        "figures": [{"name": f.name, "milliseconds": round(f.milliseconds, 3)} for f in figures(story)],
+    }
+
+
+def _beat(beat: Beat) -> dict[str, Any]:
+    return {
+        "at": beat.at,
+        "offset_ms": round(beat.offset_ms, 3),
+        "gap_ms": round(beat.gap_ms, 3),
+        "step": beat.step.step,
+        "words": beat.words,
+        "from": beat.source.title,
+        "to": beat.target.title,
+        "device": beat.step.device,
+        "provider": beat.step.provider,
+        "code": beat.step.code,
+        "reason": beat.step.reason,
+    }

@@ -1,0 +1,38 @@
+"""GET /health: whether the database answers and an edge agent is at work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Blueprint, Response, jsonify
+from sqlalchemy.exc import SQLAlchemyError
+
+from control.services import heartbeat
+from control.store.session import Store
+
+STALE_S = 10.0  # an edge agent that has not been heard of for so long is taken for dead
+
+
+def blueprint(store: Store, clock: Callable[[], float]) -> Blueprint:
+    """The route, reading from this store."""
+    routes = Blueprint("health", __name__)
+
+    @routes.get("/health")
+    def health() -> tuple[Response, int]:
+        try:
+            with store.read() as session:
+                age = heartbeat.age(session, heartbeat.EDGE, clock())
+        except SQLAlchemyError as error:
+            # Its text may hold the URL, and so a password: the kind of error is all that is said.
+            state: dict[str, object] = {
+                "status": "down",
+                "database": {"ok": False, "error": type(error).__name__},
+                "edge": None,
+            }
+            return jsonify(state), 503
+        alive = age is not None and age < STALE_S
+        edge: dict[str, object] = {"ok": alive, "heartbeat_age_s": None if age is None else round(age, 3)}
+        state = {"status": "ok" if alive else "degraded", "database": {"ok": True}, "edge": edge}
+        return jsonify(state), 200 if alive else 503
+
+    return routes
