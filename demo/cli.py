@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import click
@@ -21,8 +20,9 @@ DEMO_HOME = Path(__file__).parents[1] / "run" / "demo"
 )
 @click.option("--down", "action", flag_value="down", help="Stop what an earlier demo left running.")
 @click.option("--status", "action", flag_value="status", help="Say what runs.")
+@click.option("--provider", type=click.Choice(["apns", "fcm"]), default="apns", help="Who wakes the phone.")
 @click.pass_context
-def demo(context: click.Context, home: Path, action: str | None) -> None:
+def demo(context: click.Context, home: Path, provider: str, action: str | None) -> None:
     """Let a real PBX call a sleeping phone, on loopback, and show what happens."""
     # What this needs takes half a second to load; `nightbell --help` need not wait for it.
     from demo import story  # noqa: PLC0415
@@ -30,7 +30,7 @@ def demo(context: click.Context, home: Path, action: str | None) -> None:
     actions = {"down": story.take_down, "status": story.show_status}
     if action is not None:
         context.exit(actions[action](home))
-    context.exit(asyncio.run(story.play(home)))
+    context.exit(story.play(home, provider))
 
 
 @click.command()

@@ -27,7 +27,7 @@ from control.store.session import Store
 from demo.pbx import TestPbx
 from demo.ports import free_ports
 from demo.sandbox_client import SandboxClient
-from kemi.wire import TABLE_CONNECTION, TABLE_DEVICE, TABLE_LINE
+from kemi.wire import TABLE_CONNECTION, TABLE_DEVICE, TABLE_LINE, LineDoc
 
 DOMAIN = "nightbell.test"
 RTPENGINE_TREE = Path("/var/lib/nightbell/trees/rtpengine")
@@ -80,14 +80,23 @@ class Stack:
 
     def stop(self) -> Iterator[tuple[str, bool]]:
         """Stop everything; yields each name once it is gone, and whether it ran. Raises StopError."""
-        if self._store is not None:
-            self._store.close()
-            self._store = None
+        self.close()
         if (self.home / product_settings.FILE_NAME).exists():
             yield from self.installation.down()
         if (self.home / "ports.json").exists():
             yield "sandbox", self.sandbox_process.stop()
         yield "asterisk", self.pbx.stop()
+
+    def close(self) -> None:
+        """Let go of the database; what runs goes on running."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        """Everything that runs, in the order of starting."""
+        return (self.pbx.process, self.sandbox_process, *self.installation.processes)
 
     @property
     def settings(self) -> Settings:
@@ -181,6 +190,17 @@ class Stack:
         return DemoDevice(
             device_id, user, password.reveal(), self.domain, provider, token, pn_provider, pn_param
         )
+
+    async def wait_wakeable(self, device: DemoDevice, within: float = 5.0) -> None:
+        """Return once Kamailio knows that this device has brought a push token."""
+
+        def has_push() -> bool:
+            line = self.table(TABLE_LINE, device.aor)
+            return line is not None and any(
+                d.id == device.id and d.push for d in LineDoc.decode(line).devices
+            )
+
+        await self.eventually(has_push, f"{device.id} can be woken", within)
 
     async def remove_device(self, device_id: str) -> None:
         """Remove an app install, and wait until Kamailio does not know it any more."""
