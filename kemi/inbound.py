@@ -9,7 +9,7 @@ from kemi import call_mark, ksr, media, nat, wake, wake_rules, wire
 from kemi.call_mark import Mark
 from kemi.documents import lines
 from kemi.node import Node
-from kemi.wake_rules import Plan
+from kemi.wake_rules import Entry, Plan
 
 # AVPs, alive as long as the transaction.
 _CALL = "$avp(nb_call)"
@@ -105,20 +105,18 @@ def _look_again(node: Node, call: str, transaction: str, devices: list[str]) -> 
     rung = set(_adding)
     for device in devices:
         uri = node.device_uri(device)
-        contact = ksr.binding(uri) if device in rung else ""
+        flow = ksr.binding_flow(uri) if device in rung else ""
         with wake.held_calls(device) as held:
-            held.value = wake_rules.with_entry(held.value, wake_rules.Entry(transaction, call, contact))
-        if ksr.is_bound(uri):
-            ring_held_calls(node, device)
+            held.value = wake_rules.with_entry(held.value, Entry(transaction, call, flow, time.time()))
+        now_bound_by = ksr.binding_flow(uri)
+        if now_bound_by != flow and now_bound_by:
+            ring_held_calls(device, uri, now_bound_by)
 
 
-def ring_held_calls(node: Node, device: str) -> list[str]:
-    """Join the device's binding to the calls held for it; returns the references of those that ring it now."""
-    if not ksr.table_get(wake.TABLE_PARK, device):
-        return []
-    uri = node.device_uri(device)
+def ring_held_calls(device: str, uri: str, flow: str) -> list[str]:
+    """Join the binding of ``uri`` to the calls held for the device; returns the references of those that ring it now."""
     with wake.held_calls(device) as held:
-        due, held.value = wake_rules.claim(held.value, ksr.binding(uri))
+        due, held.value = wake_rules.claim(held.value, flow, time.time())
     joined = []
     for entry in due:
         _adding[:] = [device]
@@ -146,13 +144,14 @@ def branch(node: Node) -> int:
 def reply(node: Node) -> int:
     """Reply route of the forked INVITE: a device, or the park branch, has answered."""
     code = ksr.pv_int("$rs")
-    if code <= 100:
-        return 1
     index = ksr.tm_branch()
     device = ksr.pv(f"$avp(nb_device{index})")
     if not device:
         if code == 599:
             wake.given_up(node, ksr.via_branch(), ksr.pv("$rr"))
+        return 1
+    _heard(device, index)
+    if code <= 100:
         return 1
     nat.public_contact()
     media.answer_on_branch(index)
@@ -165,6 +164,15 @@ def reply(node: Node) -> int:
     else:
         node.events.call(call, "device-refused", device=device, code=code, reason=ksr.pv("$rr"))
     return 1
+
+
+def _heard(device: str, branch_index: int) -> None:
+    """Note, at its first sign of life, that the device is awake: it will not be rung a second time."""
+    noted = f"$avp(nb_heard{branch_index})"
+    if not ksr.pv(noted):
+        ksr.pv_set(noted, "1")
+        with wake.held_calls(device) as held:
+            held.value = wake_rules.with_heard(held.value, ksr.tm_id())
 
 
 def failure(node: Node) -> int:

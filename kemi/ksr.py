@@ -247,13 +247,23 @@ def ruri_to(uri: str) -> bool:
     return int(KSR.registrar.lookup_uri(LOCATION, uri)) > 0
 
 
-def binding(uri: str) -> str:
-    """The binding of ``uri`` as one word (its unique id and its contact), ``""`` when there is none."""
+def binding_flow(uri: str) -> str:
+    """The flow the binding of ``uri`` was made by (``sip:address:port;transport=…``), ``""`` when there is no binding."""
     if int(KSR.registrar.reg_fetch_contacts(LOCATION, uri, "nb")) < 0:
         return ""
-    word = f"{pv('$(ulc(nb=>ruid)[0])')},{pv('$(ulc(nb=>addr)[0])')}"
+    flow = pv("$(ulc(nb=>received)[0])")
     KSR.registrar.reg_free_contacts("nb")
-    return word
+    return flow
+
+
+def save_copy(uri: str) -> bool:
+    """Keep the REGISTER's contact under ``uri`` as well, in memory alone and without answering."""
+    return int(KSR.registrar.save_uri(LOCATION, 1 | 2 | 4, uri)) > 0
+
+
+def forget_copy(uri: str) -> None:
+    """Remove what save_copy kept."""
+    KSR.registrar.unregister(LOCATION, uri)
 
 
 def append_to_transaction(transaction: str, uri: str) -> int:
@@ -357,9 +367,10 @@ def behind_nat() -> bool:
     return int(KSR.nathelper.nat_uac_test(64 | 19)) > 0
 
 
-def remember_source() -> None:
-    """Keep the address a REGISTER came from with its binding."""
+def remember_source() -> str:
+    """Keep the flow a REGISTER came by with its binding, and return it (``sip:address:port;transport=…``)."""
     KSR.nathelper.fix_nated_register()
+    return pv("$avp(RECEIVED)")
 
 
 def follow_alias() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from kemi import auth, contact, inbound, ksr, wake, wire
+from kemi import auth, contact, inbound, ksr, wake, wake_rules, wire
 from kemi.node import Node
 
 _ACTIONS = {1: "added", 2: "refreshed", 3: "removed", 4: "queried"}
@@ -20,21 +20,38 @@ def request(node: Node) -> int:
         ksr.reply(403, "Not Your Address")
         _tell(node, arrived, device, "refused", 403, "To is neither this device nor its user")
         return 1
-    if ksr.behind_nat():
-        ksr.remember_source()
+    uri = node.device_uri(device)
+    flow = ksr.remember_source()
     ended = ksr.table_get(wake.TABLE_ENDED, device)
     if ended:
         ksr.append_header_to_reply(f"Nightbell-Call: {ended}")
-    result = ksr.save_binding(node.device_uri(device))
+    result = ksr.save_binding(uri)
     if result < 0:
         ksr.reply_error()
         _tell(node, arrived, device, "refused", 400, "Contact or Expires could not be understood")
         return 1
     if ended:
         ksr.table_remove(wake.TABLE_ENDED, device)
-    calls = inbound.ring_held_calls(node, device) if result in (1, 2) else []
+    calls = _ring_held_calls(node, device, flow, arrived) if result in (1, 2) else []
     _tell(node, arrived, device, _ACTIONS.get(result, "refreshed"), 200, "", calls)
     return 1
+
+
+def _ring_held_calls(node: Node, device: str, flow: str, now: float) -> list[str]:
+    held = ksr.table_get(wake.TABLE_PARK, device)
+    if not held:
+        return []
+    uri = node.device_uri(device)
+    if not wake_rules.must_ring_anew(held, flow, now):
+        return inbound.ring_held_calls(device, uri, flow)
+    # A second branch to one binding is taken for a mistake, even when the first has died; a copy of it is another binding.
+    copy = node.device_uri(device + "~")
+    if not ksr.save_copy(copy):
+        return []
+    try:
+        return inbound.ring_held_calls(device, copy, flow)
+    finally:
+        ksr.forget_copy(copy)
 
 
 def _tell(

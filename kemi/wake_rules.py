@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kemi.wire import LineDevice
 
-# The entry of a held call under one device: "index:label~contact". The contact is the one already rung, empty if none.
 _SEPARATOR = "\n"
-_RUNG = "~"
+_NOT_RUNG = "-"
+
+# A phone that is awake says at least 100 within this many seconds. One that said nothing and registers again by the same flow
+# had gone to sleep behind its binding: the INVITE it slept through must be sent anew.
+SILENCE = 1.0
 
 
 @dataclass(frozen=True)
@@ -36,27 +39,47 @@ def plan(devices: list[LineDevice], bound: set[str]) -> Plan:
 
 @dataclass(frozen=True)
 class Entry:
-    """One held call, as noted under a device: its transaction, its call reference, the contact that was rung for it."""
+    """One held call, as noted under a device.
+
+    ``transaction`` and ``call`` name it; ``flow`` is where the device was rung for it (``""``: not yet), ``at`` when (UNIX
+    seconds), ``heard`` whether it answered anything.
+    """
 
     transaction: str
     call: str
-    rung: str = ""
+    flow: str = ""
+    at: float = 0.0
+    heard: bool = False
+
+    def is_due(self, flow: str, now: float) -> bool:
+        """Whether a device that registers by ``flow`` has (again) to be rung for this call.
+
+        Three REGISTERs after one push ring once. A device that comes back by another flow lost the first one, and
+        a device that said nothing slept through it.
+        """
+        if not self.flow or self.flow != flow:
+            return True
+        return not self.heard and now - self.at >= SILENCE
 
 
 def read_entries(value: str) -> list[Entry]:
     """The held calls noted under a device."""
     entries = []
     for line in value.split(_SEPARATOR):
-        transaction, _, rest = line.partition(" ")
-        call, _, rung = rest.partition(_RUNG)
-        if transaction:
-            entries.append(Entry(transaction, call, rung))
+        parts = line.split(" ")
+        if len(parts) == 5:
+            transaction, call, flow, at, heard = parts
+            entries.append(
+                Entry(transaction, call, "" if flow == _NOT_RUNG else flow, float(at), heard == "1")
+            )
     return entries
 
 
 def write_entries(entries: list[Entry]) -> str:
     """The inverse of read_entries."""
-    return _SEPARATOR.join(f"{e.transaction} {e.call}{_RUNG}{e.rung}" for e in entries)
+    return _SEPARATOR.join(
+        f"{e.transaction} {e.call} {e.flow or _NOT_RUNG} {e.at:.3f} {int(e.heard)}" for e in entries
+    )
 
 
 def with_entry(value: str, entry: Entry) -> str:
@@ -69,12 +92,20 @@ def without_entry(value: str, transaction: str) -> str:
     return write_entries([e for e in read_entries(value) if e.transaction != transaction])
 
 
-def claim(value: str, contact: str) -> tuple[list[Entry], str]:
-    """The held calls this contact has still to be rung for, and the note that says it was.
+def with_heard(value: str, transaction: str) -> str:
+    """Note that the device has answered something for that call."""
+    return write_entries(
+        [replace(e, heard=True) if e.transaction == transaction else e for e in read_entries(value)]
+    )
 
-    Claiming is what makes three REGISTERs after one push ring once, while a device that comes back under
-    another contact (its first connection died) is rung there too.
-    """
+
+def must_ring_anew(value: str, flow: str, now: float) -> bool:
+    """Whether the device was rung before for a call it has now to be rung for again."""
+    return any(e.flow and e.is_due(flow, now) for e in read_entries(value))
+
+
+def claim(value: str, flow: str, now: float) -> tuple[list[Entry], str]:
+    """The held calls a device that registers by ``flow`` has still to be rung for, and the note that says it was."""
     entries = read_entries(value)
-    due = [e for e in entries if e.rung != contact]
-    return due, write_entries([Entry(e.transaction, e.call, contact) for e in entries])
+    due = [e for e in entries if e.is_due(flow, now)]
+    return due, write_entries([Entry(e.transaction, e.call, flow, now) if e in due else e for e in entries])
