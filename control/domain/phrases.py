@@ -108,7 +108,8 @@ def _bye(step: Step, out: bool) -> Phrase:
 
 def _push_sent(step: Step, out: bool) -> Phrase:
     service = _SERVICE.get(step.provider, step.provider or "the provider")
-    return Phrase(f"Push sent to {service}", Part.NIGHTBELL, Part.PROVIDER, "push")
+    detail = f"push for {step.device}" if step.device else "push"
+    return Phrase(f"Push sent to {service}", Part.NIGHTBELL, Part.PROVIDER, detail)
 
 
 def _push_accepted(step: Step, out: bool) -> Phrase:

@@ -80,7 +80,7 @@ def summary(head: CallHead) -> str:
     if head.outcome == "failed":
         known = {
             408: "the other side did not reply",
-            480: "nobody could be reached in time",
+            480: head.reason[:1].lower() + head.reason[1:] or "nobody could be reached in time",
             486: "busy",
             487: "it was cancelled",
             603: "declined",
@@ -159,8 +159,9 @@ def _spans(beats: list[Beat]) -> Iterable[Span]:
         if until is not None and until.number > opening.number:
             yield _span("held", Actor(Part.NIGHTBELL), opening, until)
     rings = [b for b in beats if b.step.step == "ringing" and b.step.device]
-    over = answered or final
     for ring in {b.step.device: b for b in reversed(rings)}.values():
+        refused = (b for b in beats if b.step.step == "device-refused" and b.step.device == ring.step.device)
+        over = next(refused, None) or answered or final
         if over is not None and over.number > ring.number:
             yield _span("ringing", ring.source, ring, over)
     if out is not None and answered is not None and final is not None and final.number > answered.number:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from control.domain.story import Actor, Beat, Span, Story, duration
 
 GUTTER = 168.0  # where the lanes' names stand
-TOP = 128.0  # room for the slanted words
 LANE = 72.0
 RULER = 46.0
-RIGHT = 150.0  # room for the last words
+SLANT = math.radians(32)  # of the words above the lanes
 MINIMUM = 1040.0
+_LETTER = 7.8  # the width of a letter, on the safe side
+_MARGIN = 14.0
 _STEP = 46.0  # the least distance between two steps: that of a gap of nothing
 _DECADE = 26.0  # what each tenfold longer gap adds
 
@@ -56,6 +57,7 @@ class Bar:
     y: float
     width: float
     label: str
+    label_x: float
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Picture:
 
     width: float
     height: float
+    top: float  # of the first lane; the slanted words end above it
     ruler: float
     lanes: tuple[Lane, ...]
     marks: tuple[Mark, ...]
@@ -88,21 +91,22 @@ class Picture:
 
 def draw(story: Story) -> Picture:
     """The layout of a story. Gaps grow with the logarithm of their time, so that 1 ms and 20 s fit one picture."""
+    top = 20 + max((_extent(beat) for beat in story.beats), default=0.0) * math.sin(SLANT)
     columns = _columns(story)
-    y = {actor: TOP + LANE * (i + 0.5) for i, actor in enumerate(story.actors)}
+    y = {actor: top + LANE * (i + 0.5) for i, actor in enumerate(story.actors)}
     lanes = tuple(Lane(a.title, a.part.value, y[a], y[a] - LANE / 2) for a in story.actors)
     marks = tuple(
         Mark(beat, x, y[beat.source], y[beat.target]) for beat, x in zip(story.beats, columns, strict=True)
     )
-    ruler = TOP + LANE * len(lanes) + RULER / 2
+    ruler = top + LANE * len(lanes) + RULER / 2
     gaps = tuple(
         Gap(columns[i - 1], columns[i], duration(beat.gap_ms), beat.gap_ms >= 1000)
         for i, beat in enumerate(story.beats)
         if i
     )
     bars = tuple(_bar(span, columns, y) for span in story.spans if span.actor in y)
-    width = max(MINIMUM, (columns[-1] if columns else 0.0) + RIGHT)
-    return Picture(width, ruler + RULER / 2 + 8, ruler, lanes, marks, bars, gaps)
+    width = max(MINIMUM, *(x + need for x, need in zip(columns, _needs(story), strict=True)), 0.0)
+    return Picture(width, ruler + RULER / 2 + 8, top, ruler, lanes, marks, bars, gaps)
 
 
 def _columns(story: Story) -> list[float]:
@@ -112,14 +116,31 @@ def _columns(story: Story) -> list[float]:
         if beat.number > 1:
             x += _STEP + _DECADE * math.log10(1 + max(0.0, beat.gap_ms))
         natural.append(x)
-    if len(natural) < 2 or natural[-1] + RIGHT >= MINIMUM:
-        return natural
-    stretch = (MINIMUM - RIGHT - natural[0]) / (natural[-1] - natural[0])
-    return [natural[0] + (x - natural[0]) * min(stretch, 2.2) for x in natural]
+    # A short story is stretched to the full width, as far as the words of every step still have room.
+    stretch = min(
+        (
+            (MINIMUM - need - natural[0]) / (x - natural[0])
+            for x, need in zip(natural[1:], _needs(story)[1:], strict=True)
+        ),
+        default=1.0,
+    )
+    return [natural[0] + (x - natural[0]) * max(1.0, min(stretch, 2.2)) for x in natural]
+
+
+def _extent(beat: Beat) -> float:
+    return len(beat.words) * _LETTER + _MARGIN
+
+
+def _needs(story: Story) -> list[float]:
+    """What each step needs to its right."""
+    return [_extent(beat) * math.cos(SLANT) for beat in story.beats]
 
 
 def _bar(span: Span, columns: list[float], y: dict[Actor, float]) -> Bar:
     x1, x2 = columns[span.begin - 1], columns[span.end - 1]
-    words = {"held": "held", "ringing": "ringing", "talking": "talking"}[span.kind]
-    label = f"{words} {duration(span.milliseconds)}"
-    return Bar(span.kind, x1, y[span.actor], x2 - x1, label)
+    label = f"{span.kind} {duration(span.milliseconds)}"
+    # Where the distance between two steps is widest no arrow crosses the label.
+    inside = range(span.begin, span.end)
+    widest = max(inside, key=lambda i: columns[i] - columns[i - 1])
+    middle = (columns[widest] + columns[widest - 1]) / 2
+    return Bar(span.kind, x1, y[span.actor], x2 - x1, label, middle)
