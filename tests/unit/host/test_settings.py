@@ -1,0 +1,105 @@
+"""The settings file: defaults, places, and what is refused."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from control.settings import (
+    MalformedSettingError,
+    SettingsError,
+    SettingsMissingError,
+    UnknownSettingError,
+    home_from,
+    load,
+    parse,
+    render,
+)
+
+HOME = Path("/srv/nightbell")
+
+
+def test_an_empty_file_gives_the_defaults_with_absolute_paths() -> None:
+    settings = parse({}, HOME)
+    assert settings.edge.sip_port == 5060
+    assert settings.edge.events_key_file == HOME / "secrets/events.key"
+    assert settings.database.url == f"sqlite:///{HOME}/state/control.db"
+    assert settings.rtpengine.tree is None
+    assert settings.push.apns is None
+    assert settings.rpc_socket == HOME / "run/kamailio.rpc"
+
+
+def test_what_is_rendered_is_read_back(tmp_path: Path) -> None:
+    tables: dict[str, dict[str, str | int | bool | Path]] = {
+        "edge": {"domain": "example.org", "sip_port": 15060},
+        "rtpengine": {"tree": Path("/trees/rtp"), "ng_port": 12000},
+        "push.apns": {"key_file": "secrets/apns.p8", "key_id": "K1", "team_id": "T1", "port": 2197},
+    }
+    (tmp_path / "nightbell.toml").write_text(render(tables), "utf-8")
+    settings = load(tmp_path)
+    assert (settings.edge.domain, settings.edge.sip_port) == ("example.org", 15060)
+    assert settings.rtpengine.tree == Path("/trees/rtp")
+    assert settings.push.apns is not None
+    assert settings.push.apns.key_file == tmp_path / "secrets/apns.p8"
+    assert settings.push.apns.ca_file is None
+
+
+def test_a_postgresql_url_is_taken_as_it_is_and_never_shown() -> None:
+    settings = parse({"database": {"url": "postgresql+psycopg://nb:hidden@db/nb"}}, HOME)
+    assert settings.database.url == "postgresql+psycopg://nb:hidden@db/nb"
+    assert "hidden" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "named"),
+    [
+        ("[edge]\nsip_prot = 1", UnknownSettingError, "edge.sip_prot"),
+        ("[edges]\nx = 1", UnknownSettingError, "edges"),
+        ("[push.web]\nx = 1", UnknownSettingError, "push.web"),
+        ("edge = 5", MalformedSettingError, "edge must be a table"),
+        ("[edge]\nsip_port = '5060'", MalformedSettingError, "edge.sip_port"),
+        ("[edge]\nsip_port = true", MalformedSettingError, "edge.sip_port"),
+        ("[edge]\nsip_port = 0", MalformedSettingError, "edge.sip_port"),
+        ("[edge]\npark_port = 70000", MalformedSettingError, "edge.park_port"),
+        ("[edge]\nworkers = 0", MalformedSettingError, "edge.workers"),
+        ("[edge]\naddress = 'localhost'", MalformedSettingError, "edge.address"),
+        ("[edge]\ndomain = 'a b'", MalformedSettingError, "edge.domain"),
+        ('[edge]\ndomain = "a\\nb"', MalformedSettingError, "edge.domain"),
+        ("[rtpengine]\nrtp_min = 40000\nrtp_max = 30000", MalformedSettingError, "rtpengine.rtp_min"),
+        ("[database]\nurl = 'sqlite://'", MalformedSettingError, "database.url"),
+        ("[push.apns]\nkey_id = 'K'\nteam_id = 'T'", MalformedSettingError, "push.apns.key_file"),
+        ("[web]\naddress = '0.0.0.0'", MalformedSettingError, "web.address"),
+        ("[web]\naddress = '192.0.2.1'", MalformedSettingError, "no logins"),
+    ],
+)
+def test_a_mistake_is_refused_by_name(text: str, error: type[SettingsError], named: str) -> None:
+    with pytest.raises(error, match=named):
+        parse(tomllib.loads(text), HOME)
+
+
+def test_no_file_says_what_writes_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingsMissingError, match="nightbell init"):
+        load(tmp_path)
+
+
+def test_a_file_that_is_no_toml_is_refused_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "nightbell.toml").write_text("[edge", "utf-8")
+    with pytest.raises(MalformedSettingError, match=r"nightbell\.toml is not TOML"):
+        load(tmp_path)
+
+
+def test_a_secret_that_is_not_there_says_what_writes_it(tmp_path: Path) -> None:
+    settings = parse({}, tmp_path)
+    with pytest.raises(SettingsMissingError, match="nightbell init"):
+        settings.events_key()
+    settings.secrets_dir.mkdir()
+    settings.edge.events_key_file.write_text("abc\n", "utf-8")
+    assert settings.events_key() == "abc"
+
+
+def test_home_is_the_option_then_the_environment_then_run() -> None:
+    assert home_from("/a", {"NIGHTBELL_HOME": "/b"}) == Path("/a")
+    assert home_from(None, {"NIGHTBELL_HOME": "/b"}) == Path("/b")
+    assert home_from(None, {}) == Path.cwd() / "run"
