@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from weakref import WeakSet
 
-from demo.sandbox.errors import UnknownProviderError, UnknownTokenError
+from demo.sandbox.errors import BadOrderError, UnknownProviderError, UnknownTokenError
 from demo.sandbox.pushes import Push
 
 PROVIDERS = ("apns", "fcm")
@@ -27,7 +27,7 @@ class Deliveries:
 
     def __init__(self, waiting: list[Push]) -> None:
         self._queue: asyncio.Queue[Push | None] = asyncio.Queue()
-        self._closed = False
+        self._left = asyncio.Event()
         for push in waiting:
             self._queue.put_nowait(push)
 
@@ -37,20 +37,24 @@ class Deliveries:
 
     def close(self) -> None:
         """End the iteration after what is already there."""
-        if not self._closed:
-            self._closed = True
+        if not self.closed:
+            self._left.set()
             self._queue.put_nowait(None)
 
     @property
     def closed(self) -> bool:
         """Whether this listener has left."""
-        return self._closed
+        return self._left.is_set()
+
+    async def wait_closed(self) -> None:
+        """Return once this listener has left."""
+        await self._left.wait()
 
     def __aiter__(self) -> Deliveries:
         return self
 
     async def __anext__(self) -> Push:
-        if self._closed and self._queue.empty():
+        if self.closed and self._queue.empty():
             raise StopAsyncIteration
         push = await self._queue.get()
         if push is None:
@@ -89,6 +93,8 @@ class Devices:
         """Install an app (APNs topic or Android package) on a new phone: its device token."""
         if provider not in PROVIDERS:
             raise UnknownProviderError(provider)
+        if not topic:
+            raise BadOrderError("an app has a name: give topic, an APNs topic or an Android package")
         token = secrets.token_hex(32) if provider == "apns" else _fcm_token()
         kept = deque[Push](maxlen=KEPT_FOR_ABSENT[provider])
         self._by_token[token] = Installation(provider, topic, token, waiting=kept)

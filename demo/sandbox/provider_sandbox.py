@@ -76,7 +76,8 @@ class ProviderSandbox:
         except OSError:
             await self.stop()
             raise
-        write_service_account(self._credentials, f"{self.fcm_url}/token")
+        self.access_tokens.token_uri = f"{self.fcm_url}/token"
+        write_service_account(self._credentials, self.access_tokens.token_uri)
         (folder / "sandbox.json").write_text(json.dumps(self.settings(), indent=2), "utf-8")
 
     async def stop(self) -> None:
@@ -129,9 +130,18 @@ class ProviderSandbox:
         return self._credentials
 
     @property
+    def up(self) -> frozenset[str]:
+        """The providers that are reachable."""
+        return frozenset(self._up)
+
+    @property
     def pushes(self) -> list[Push]:
         """What was received, oldest first: the live list (clear() it to start anew)."""
         return self.log.pushes
+
+    async def wait_for_push(self, wanted: Callable[[Push], bool], within: float = 10.0) -> Push:
+        """The first push, past or future, that ``wanted`` holds for; TimeoutError after ``within`` seconds."""
+        return await self.log.wait(wanted, within)
 
     def install(self, provider: str, topic: str) -> str:
         """Install an app (APNs topic or Android package) on a new phone: its device token."""

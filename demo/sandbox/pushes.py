@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +50,7 @@ class PushLog:
     def __init__(self) -> None:
         self.pushes: list[Push] = []
         self._count = 0
+        self._awaited: list[tuple[Callable[[Push], bool], asyncio.Future[Push]]] = []
 
     def next_number(self) -> int:
         """The number of the next push, counted from 1 since the sandbox was made."""
@@ -60,6 +62,21 @@ class PushLog:
         self.pushes.append(push)
         if len(self.pushes) > KEPT:
             del self.pushes[:DROPPED_AT_ONCE]
+        for wanted, future in self._awaited:
+            if not future.done() and wanted(push):
+                future.set_result(push)
+
+    async def wait(self, wanted: Callable[[Push], bool], within: float) -> Push:
+        """The first push, past or future, that ``wanted`` holds for; TimeoutError after ``within`` seconds."""
+        for push in self.pushes:
+            if wanted(push):
+                return push
+        entry = (wanted, asyncio.get_running_loop().create_future())
+        self._awaited.append(entry)
+        try:
+            return await asyncio.wait_for(entry[1], within)
+        finally:
+            self._awaited.remove(entry)
 
     def select(self, token: str = "", since: int = 0) -> Iterator[Push]:
         """The pushes with a number above ``since``, of one token or of all."""

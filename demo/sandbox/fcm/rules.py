@@ -29,7 +29,7 @@ FIELDS = frozenset(
         "condition",
     }
 )
-RESERVED = frozenset({"from", "gcm", "message_type", "collapse_key"}) - {"collapse_key"}
+RESERVED = frozenset({"from", "message_type"})
 _TTL = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)s")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{8,64}:[A-Za-z0-9_-]{20,400}")
 
