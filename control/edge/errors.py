@@ -5,7 +5,8 @@ EdgeError
 │   ├── RpcUnavailableError    Kamailio's socket is not there: it is down or starting
 │   ├── RpcTimeoutError        no answer in time: Kamailio is stuck or has just died
 │   └── RpcRefusedError        Kamailio answered with an error
-└── EventsSocketError          the port of Kamailio's events cannot be bound
+├── EventsSocketError          the port of Kamailio's events cannot be bound
+└── LedgerUnavailableError     the database is away or locked: try again
 """
 
 from __future__ import annotations
@@ -49,3 +50,9 @@ class EventsSocketError(EdgeError):
     """Nothing can be heard from Kamailio: the port is taken or not ours."""
 
     id = "edge-events-socket"
+
+
+class LedgerUnavailableError(EdgeError):
+    """The database is away or locked; what was to be written is not lost, it is tried again."""
+
+    id = "edge-ledger-unavailable"

@@ -206,7 +206,7 @@ class Waker:
             self._advance(wake, *wake.plan.accepted(device))
             return
         if verdict.outcome is Outcome.TOKEN_DEAD:
-            change = self._tokens.drop(device, token)
+            change = self._tokens.drop(device, token, verdict.unregistered_at)
             if change:
                 self._dropped(device, token, change, verdict.unregistered_at)
         if not tasks:

@@ -35,7 +35,7 @@ class Desk:
         self.early_ringing = True
         self.now = NOW
         self.tokens = TokenBook()
-        self.tokens.put(ALICE, [TOKEN])
+        self.tokens.put(ALICE, [TOKEN], NOW - 60)
         self.waker = Waker(
             boot=BOOT,
             orders=self,
@@ -147,7 +147,7 @@ async def test_p2_misconfiguration_of_ours_drops_no_token(desk: Desk) -> None:
 
 
 async def test_one_of_two_tokens_being_dead_is_no_reason_to_give_up(desk: Desk) -> None:
-    desk.tokens.put(ALICE, [TOKEN, replace(TOKEN, token="bb22")])
+    desk.tokens.put(ALICE, [TOKEN, replace(TOKEN, token="bb22")], NOW - 60)
     desk.answers = [DELIVERED, DEAD]
     desk.waker.wake(wake())
     await desk.until(lambda: "push-refused" in desk.told())

@@ -1,0 +1,106 @@
+"""Where each event from Kamailio goes: to the waker, to the memory of tokens, to the journal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+from control.domain.journal import Step
+from control.domain.push import PushToken
+from control.edge.recorder import Entry, TokensBrought, UpstreamSeen
+from control.edge.tokens import TokenBook
+from control.edge.waker import Waker
+from kemi.wire import (
+    CallEvent,
+    ConnectionDoc,
+    CounterEvent,
+    Event,
+    HelloEvent,
+    RegisterEvent,
+    UpstreamEvent,
+    WakeEndEvent,
+    WakeEvent,
+)
+
+log = structlog.get_logger(__name__)
+
+
+class Intake:
+    """Sorts events. ``push_tokens`` reads a REGISTER's pn-*; None: it has none that can be used.
+
+    ``connections`` gives the documents that Kamailio has; ``hello`` is called when Kamailio has started.
+    ``counters`` sums up what Kamailio counted.
+    """
+
+    def __init__(
+        self,
+        *,
+        waker: Waker,
+        tokens: TokenBook,
+        remember: Callable[[Entry], None],
+        push_tokens: Callable[[RegisterEvent], Sequence[PushToken] | None],
+        connections: Callable[[], Mapping[str, ConnectionDoc]],
+        hello: Callable[[], None],
+    ) -> None:
+        self._waker = waker
+        self._tokens = tokens
+        self._remember = remember
+        self._push_tokens = push_tokens
+        self._connections = connections
+        self._hello = hello
+        self.counters: Counter[str] = Counter()
+
+    def handle(self, event: Event) -> None:
+        """Take one event; the wake first, as a call waits for it."""
+        match event:
+            case WakeEvent():
+                self._waker.wake(event)
+            case WakeEndEvent():
+                self._waker.wake_end(event)
+            case CallEvent():
+                self._waker.call(event)
+                self._remember(_step(event))
+            case RegisterEvent():
+                self._register(event)
+            case UpstreamEvent():
+                self._upstream(event)
+            case CounterEvent():
+                self.counters[event.name] += event.value
+                log.info("edge-counted", name=event.name, value=event.value, detail=event.detail[:200])
+            case HelloEvent():
+                log.info("kamailio-started", pid=event.pid)
+                self._hello()
+
+    def _register(self, event: RegisterEvent) -> None:
+        self._waker.register(event)
+        if event.action in ("added", "refreshed"):
+            brought = self._push_tokens(event)
+            if brought is not None:
+                change = self._tokens.put(event.device, brought, event.ts)
+                if change:
+                    self._remember(TokensBrought(event.device, tuple(brought), event.ts, change))
+        self._remember(event)
+
+    def _upstream(self, event: UpstreamEvent) -> None:
+        document = self._connections().get(event.connection)
+        learn = bool(event.realm) and document is not None and not document.realm
+        self._remember(UpstreamSeen(event, learn))
+
+
+def _step(event: CallEvent) -> Step:
+    return Step(
+        call=event.call,
+        at=event.ts,
+        step=event.step,
+        device=event.device,
+        connection=event.connection,
+        aor=event.aor,
+        direction=event.direction,
+        caller=event.caller,
+        callee=event.callee,
+        sip_call_id=event.sip_call_id,
+        code=event.code,
+        reason=event.reason,
+    )

@@ -1,0 +1,216 @@
+"""The edge agent: one asyncio process beside Kamailio, put together here from its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from control.domain.push import PushToken
+from control.edge.db_thread import DbThread
+from control.edge.errors import LedgerUnavailableError
+from control.edge.intake import Intake
+from control.edge.main.ledger import DatabaseLedger
+from control.edge.main.readiness import ready
+from control.edge.projection_db import ProjectionDb
+from control.edge.projector import Projector
+from control.edge.receiver import Receiver
+from control.edge.recorder import Recorder, TokenDied
+from control.edge.rpc import KamailioRpc
+from control.edge.tokens import TokenBook
+from control.edge.waker import Waker
+from control.push import pn_params
+from control.push.dispatcher import Dispatcher
+from control.push.errors import PnParamsError
+from control.push.providers import configured
+from control.settings import Settings
+from control.store.session import Store
+from kemi.wire import TABLE_AGENT, RegisterEvent
+
+log = structlog.get_logger(__name__)
+
+EVENTS_ADDRESS = "127.0.0.1"
+ALIVE_S = (
+    1.0  # how often Kamailio is told which incarnation is alive; it also shows whether Kamailio is there
+)
+BEAT_S = 2.0
+CONNECT_S = 3.0  # how long the start waits for the providers' connections
+LAST_FLUSH_S = 3.0
+
+
+class Agent:
+    """One incarnation, named by ``boot``. ``run`` serves until ``stop`` is set; one object runs once.
+
+    Raises SettingsError, StoreError, PushCredentialsError or EventsSocketError when it cannot start.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.boot = secrets.token_hex(8)
+        self.stop = asyncio.Event()
+        self._settings = settings
+        self._announced = False
+        self._thread = DbThread()
+        self._tokens = TokenBook()
+        self._store = Store.open(settings.database.url, settings.home)
+        self._ledger = DatabaseLedger(self._store, settings.edge.domain)
+        self._dispatcher = Dispatcher(configured(settings.push))
+        self._file = ProjectionDb(settings.projection_db)
+        self._rpc = KamailioRpc(settings.rpc_socket, on_connect=self._kamailio_found)
+        self._projector = Projector(
+            source=self._ledger,
+            file=self._file,
+            rpc=self._rpc,
+            thread=self._thread,
+            on_tokens=self._load_tokens,
+        )
+        self._recorder = Recorder(
+            self._ledger,
+            self._file,
+            self._thread,
+            saved=self._tokens.saved,
+            learned=self._projector.nudge,
+        )
+        self._waker = Waker(
+            boot=self.boot,
+            orders=self._rpc,
+            tokens=self._tokens,
+            dispatch=self._dispatcher.dispatch,
+            note=self._recorder.put,
+            dropped=self._drop_token,
+            early_ringing=self._early_ringing,
+            now=time.time,
+        )
+        self._intake = Intake(
+            waker=self._waker,
+            tokens=self._tokens,
+            remember=self._recorder.put,
+            push_tokens=_push_tokens,
+            connections=lambda: self._projector.connections,
+            hello=self._kamailio_found,
+        )
+        # Bound now, read once the tokens are here: the kernel keeps what comes in between.
+        self._receiver = Receiver(
+            EVENTS_ADDRESS, settings.edge.events_port, settings.events_key(), self._intake.handle
+        )
+
+    async def run(self) -> None:
+        """Serve until ``stop`` is set."""
+        log.info("edge-starts", boot=self.boot, events_port=self._receiver.port)
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            await self._connect_providers(tasks)
+            self._rpc.start()
+            tasks += [
+                asyncio.create_task(self._recorder.run(), name="recorder"),
+                asyncio.create_task(self._projector.run(), name="projector"),
+                asyncio.create_task(self._beat(), name="heartbeat"),
+            ]
+            if await self._until(self._projector.ready, tasks):
+                self._announced = True
+                self._receiver.start()
+                tasks.append(asyncio.create_task(self._say_alive(), name="alive"))
+                with ready(self._settings.edge_ready, self.boot):
+                    log.info("edge-ready", devices_with_tokens=len(self._tokens))
+                    await self._until(self.stop, tasks)
+        finally:
+            await self._close(tasks)
+
+    async def _connect_providers(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Connect ahead, so that the first push is fast; a provider that is slow delays nothing else."""
+        start = asyncio.create_task(self._dispatcher.start(), name="providers")
+        done, _ = await asyncio.wait({start}, timeout=CONNECT_S)
+        if done:
+            start.result()
+        else:
+            tasks.append(start)
+
+    async def _until(self, event: asyncio.Event, tasks: list[asyncio.Task[None]]) -> bool:
+        """Whether the event came, and not the order to stop; raises what one of the tasks died of."""
+        waits = [asyncio.create_task(event.wait()), asyncio.create_task(self.stop.wait())]
+        pending: set[asyncio.Task[None]] = set(tasks)
+        try:
+            while not any(wait.done() for wait in waits):
+                await asyncio.wait([*waits, *pending], return_when=asyncio.FIRST_COMPLETED)
+                for task in [task for task in pending if task.done()]:
+                    task.result()
+                    pending.discard(task)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        return event.is_set() and not (self.stop.is_set() and event is not self.stop)
+
+    async def _close(self, tasks: list[asyncio.Task[None]]) -> None:
+        self._receiver.close()
+        await self._waker.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_FLUSH_S):
+                await self._recorder.flush()
+        await self._rpc.close()
+        await self._dispatcher.close()
+        self._thread.close()
+        self._file.close()
+        self._store.close()
+        log.info("edge-stopped", boot=self.boot)
+
+    # ------------------------------------------------------------------------------------------ wiring
+
+    def _kamailio_found(self) -> None:
+        """Kamailio is there, or there anew: its tables may be older than what it was told."""
+        if self._announced:
+            self._say_boot()
+        self._projector.mend()
+
+    def _say_boot(self) -> None:
+        self._rpc.order("htable.sets", TABLE_AGENT, "boot", self.boot)
+
+    async def _say_alive(self) -> None:
+        while True:
+            self._say_boot()
+            await asyncio.sleep(ALIVE_S)
+
+    async def _beat(self) -> None:
+        while True:
+            with contextlib.suppress(LedgerUnavailableError):  # the age of the last beat says it
+                await self._thread.run(self._ledger.beat, time.time(), self._facts())
+            await asyncio.sleep(BEAT_S)
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "boot": self.boot,
+            "kamailio": self._rpc.connected,
+            "devices_with_tokens": len(self._tokens),
+            "connections": len(self._projector.connections),
+            "events": dict(self._receiver.counters),
+            "wakes": dict(self._waker.counters),
+            "rpc": dict(self._rpc.counters),
+            "journal": {**self._recorder.counters, **self._ledger.counters},
+            "projection": dict(self._projector.counters),
+            "sip": dict(self._intake.counters),
+        }
+
+    def _load_tokens(self, tokens: Mapping[str, Sequence[PushToken]], complete: bool) -> None:
+        self._tokens.load(tokens, complete=complete)
+
+    def _drop_token(self, device: str, token: PushToken, change: int, known_at: float | None) -> None:
+        log.info("token-dead", device=device, provider=token.provider, token=token.fingerprint)
+        self._recorder.put(TokenDied(device, token, change, known_at))
+
+    def _early_ringing(self, connection: str) -> bool:
+        document = self._projector.connections.get(connection)
+        return document is None or document.early_ringing
+
+
+def _push_tokens(event: RegisterEvent) -> list[PushToken] | None:
+    try:
+        tokens = pn_params.parse(event.pn_provider, event.pn_param, event.pn_prid)
+    except PnParamsError as error:
+        log.warning("push-parameters-refused", device=event.device, why=str(error))
+        return None
+    return tokens or None

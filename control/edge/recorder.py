@@ -1,0 +1,172 @@
+"""What is to be remembered: collected in memory on the event loop, written in batches by the DB thread."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from control.domain.journal import Step
+from control.domain.push import PushToken
+from control.edge.db_thread import DbThread
+from control.edge.errors import LedgerUnavailableError
+from control.edge.projection_db import ProjectionDb
+from kemi.wire import RegisterEvent, UpstreamEvent
+
+log = structlog.get_logger(__name__)
+
+GATHER_S = 0.05  # a batch is at most this old when it is written, if the database keeps up
+RETRY_S = 0.5
+BATCH = 2_000
+BACKLOG = 200_000  # entries; beyond, the oldest are given up, counted and logged
+
+
+@dataclass(frozen=True)
+class TokensBrought:
+    """A device registered with these tokens at ``at`` (UNIX seconds). ``change``: see TokenBook."""
+
+    device: str
+    tokens: tuple[PushToken, ...] = field(repr=False)
+    at: float
+    change: int
+
+
+@dataclass(frozen=True)
+class TokenDied:
+    """A provider said that a token is dead, since ``known_at`` (UNIX seconds) if it said when."""
+
+    device: str
+    token: PushToken
+    change: int
+    known_at: float | None
+
+
+@dataclass(frozen=True)
+class UpstreamSeen:
+    """The state of a connection at its PBX; ``learn``: its realm is not known here yet."""
+
+    event: UpstreamEvent
+    learn: bool
+
+
+Entry = Step | RegisterEvent | TokensBrought | TokenDied | UpstreamSeen
+
+
+class Ledger(Protocol):
+    """The database as the recorder writes it, in a thread."""
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Write all entries in one transaction; one that cannot be kept is passed over, logged and counted.
+
+        Writing the same entries again changes nothing but the register log. Raises LedgerUnavailableError.
+        """
+
+
+class Recorder:
+    """Takes entries at any speed, never blocks and never raises; survives a database that is away.
+
+    ``saved`` is told (device, change) of each token change that was written, ``learned`` that a realm may be
+    new. ``counters`` counts ``written``, ``lost`` and ``failed``.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        file: ProjectionDb,
+        thread: DbThread,
+        *,
+        saved: Callable[[str, int], None],
+        learned: Callable[[], None],
+    ) -> None:
+        self._ledger = ledger
+        self._file = file
+        self._thread = thread
+        self._saved = saved
+        self._learned = learned
+        self._entries: deque[Entry] = deque()
+        self._durable: dict[str, str] = {}
+        self._work = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self.counters: Counter[str] = Counter()
+
+    def put(self, entry: Entry) -> None:
+        """Remember this. A realm to be learned is written at once: a registration waits for it."""
+        if len(self._entries) >= BACKLOG:
+            self._entries.popleft()
+            self.counters["lost"] += 1
+            if self.counters["lost"].bit_count() == 1:
+                log.error("journal-lost", lost=self.counters["lost"], backlog=BACKLOG)
+        self._entries.append(entry)
+        if isinstance(entry, UpstreamSeen):
+            if entry.event.durable:
+                self._durable[entry.event.connection] = entry.event.durable
+            if entry.learn:
+                self._urgent.set()
+        self._work.set()
+
+    async def run(self) -> None:
+        """Write batches for ever."""
+        while True:
+            await self._work.wait()
+            try:
+                async with asyncio.timeout(GATHER_S):
+                    await self._urgent.wait()
+            except TimeoutError:
+                pass
+            self._work.clear()
+            self._urgent.clear()
+            if not await self.flush():
+                self._work.set()
+                await asyncio.sleep(RETRY_S)
+
+    async def flush(self) -> bool:
+        """Write all there is now; False if the database is away and entries are left."""
+        durable, self._durable = self._durable, {}
+        if durable and not await self._write_durable(durable):
+            self._durable = durable | self._durable
+        while self._entries:
+            batch = [self._entries.popleft() for _ in range(min(BATCH, len(self._entries)))]
+            try:
+                await self._thread.run(self._ledger.write, batch)
+            except LedgerUnavailableError as error:
+                self._entries.extendleft(reversed(batch))
+                self._failed("journal-waits", error)
+                return False
+            except asyncio.CancelledError:
+                # Told twice is written once; not told is lost.
+                self._entries.extendleft(reversed(batch))
+                raise
+            except Exception as error:  # the outermost loop: one bad batch must not end the journal
+                self.counters["lost"] += len(batch)
+                self._failed("journal-batch-lost", error)
+                log.exception("journal-batch-lost", entries=len(batch))
+                continue
+            self.counters["written"] += len(batch)
+            self._after(batch)
+        return not self._durable
+
+    async def _write_durable(self, durable: dict[str, str]) -> bool:
+        """Kamailio's own state goes to the file beside it, whether the database is there or not."""
+        try:
+            await self._thread.run(self._file.keep_upstream, durable)
+        except sqlite3.Error as error:
+            self._failed("upstream-waits", error)
+            return False
+        return True
+
+    def _after(self, batch: list[Entry]) -> None:
+        for entry in batch:
+            if isinstance(entry, TokensBrought | TokenDied):
+                self._saved(entry.device, entry.change)
+        if any(isinstance(entry, UpstreamSeen) and entry.learn for entry in batch):
+            self._learned()
+
+    def _failed(self, event: str, error: Exception) -> None:
+        self.counters["failed"] += 1
+        if self.counters["failed"].bit_count() == 1:
+            log.warning(event, error=str(error), waiting=len(self._entries), failed=self.counters["failed"])
