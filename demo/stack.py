@@ -72,8 +72,11 @@ class Stack:
         Raises HostError, SettingsError, StoreError.
         """
         ports = self._ports()
-        yield "asterisk", self.pbx.start()
-        yield "sandbox", self.sandbox_process.start()
+        pbx_started, sandbox_started = self.pbx.begin(), self.sandbox_process.begin()
+        self.pbx.process.wait_ready()
+        yield "asterisk", pbx_started
+        self.sandbox_process.wait_ready()
+        yield "sandbox", sandbox_started
         self._write_settings(ports)
         initialise(self.home, self.settings.database.url)
         yield from self.installation.up()

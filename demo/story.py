@@ -17,7 +17,7 @@ from control.services import connections, people
 from control.settings import FILE_NAME, SettingsError
 from control.store.errors import StoreError
 from demo.media import relayed_packets
-from demo.phone import Call, Phone, PhoneError, PushParams, PushReceiver, Recorded
+from demo.phone import Answer, Call, Phone, PhoneError, PushParams, PushReceiver, Recorded
 from demo.sandbox import SandboxError
 from demo.stack import DemoDevice, Stack
 
@@ -29,6 +29,8 @@ PROTOCOL = {
     "apns": "HTTP/2 over TLS, signed ES256 token",
     "fcm": "HTTPS, OAuth access token, HTTP v1",
 }
+WAKE_AFTER = 1.0  # s from the push to the REGISTER, as an app takes to start
+ANSWER_AFTER = 1.0  # s of ringing
 ALICE_TONE, BOB_TONE = 440, 880  # Hz
 
 _EXPECTED = (AssertionError, DomainError, HostError, PhoneError, SandboxError, SettingsError, StoreError)
@@ -119,6 +121,7 @@ class _Play:
         click.echo(f"\nNightbell is registered at Asterisk as {CALLEE}, on Bob's behalf.")
         async with AsyncExitStack() as closing:
             bob = Phone(device.id, device.password, stack.domain, stack.sip_address(), local=stack.address)
+            bob.on_invite = Answer(answer_after=ANSWER_AFTER)
             closing.push_async_callback(bob.sleep)
             await self._put_to_sleep(bob, device)
             account = stack.pbx.accounts[CALLER]
@@ -134,7 +137,7 @@ class _Play:
             registered = await alice.wake()
             _check(registered.status == 200, f"Asterisk refused {CALLER}: {registered}")
             click.echo(f"Alice's phone is registered at Asterisk as {CALLER}.\n")
-            receiver = PushReceiver(stack.sandbox.control_url, device.token, bob)
+            receiver = PushReceiver(stack.sandbox.control_url, device.token, bob, wake_after=WAKE_AFTER)
             await closing.enter_async_context(receiver)
             call_id = await self._call(alice, bob, receiver, device)
             await alice.unregister()
@@ -192,9 +195,9 @@ class _Play:
         self._tell(answer.time, "Bob answers; Alice's phone receives the 200")
         await self._talk(outgoing, incoming)
         await outgoing.hangup()
-        self._tell(time.time(), "Alice hangs up")
         await incoming.ended()
-        self._tell(_last(bob, "BYE").time, "Bob's phone receives the BYE")
+        self._tell(_last(alice, "out", "BYE").time, "Alice hangs up")
+        self._tell(_last(bob, "in", "BYE").time, "Bob's phone receives the BYE")
         return incoming.call_id
 
     async def _talk(self, outgoing: Call, incoming: Call) -> None:
@@ -218,8 +221,9 @@ class _Play:
         click.echo(f"  {(at - self.dialled) * 1000:7.0f} ms  {text}")
 
 
-def _last(phone: Phone, method: str) -> Recorded:
-    return next(m for m in reversed(phone.messages) if m.method == method and m.direction == "in")
+def _last(phone: Phone, direction: str, method: str) -> Recorded:
+    matching = (m for m in phone.messages if (m.direction, m.method, m.status) == (direction, method, 0))
+    return list(matching)[-1]
 
 
 def _check(holds: bool, otherwise: str) -> None:

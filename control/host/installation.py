@@ -100,8 +100,13 @@ class Installation:
     def up(self) -> Iterator[tuple[str, bool]]:
         """Start what does not run; yields each name once ready, and if it was started. Raises HostError."""
         self.prepare()
-        for process in self.processes:
-            yield process.program.name, process.start()
+        # Kamailio looks for rtpengine once at its start, and then not again for a while. The others wait for nobody.
+        yield "rtpengine", self.rtpengine.start()
+        others = [process for process in self.processes if process.program.name != "rtpengine"]
+        begun = [(process, process.begin()) for process in others]
+        for process, started in begun:
+            process.wait_ready()
+            yield process.program.name, started
 
     def down(self) -> Iterator[tuple[str, bool]]:
         """Stop everything; yields each name once it is gone, and whether it ran. Raises StopError."""

@@ -50,16 +50,19 @@ class Process:
 
     def start(self) -> bool:
         """Start it unless it runs, and wait until it is ready; True if it did not run. Raises StartError."""
+        started = self.begin()
+        self.wait_ready()
+        return started
+
+    def begin(self) -> bool:
+        """Start it unless it runs, and do not wait; True if it did not run. Raises ProgramMissingError."""
         if self.running:
-            self.wait_ready()
             return False
         self._end_leftovers()
-        self.spawn()
-        self.wait_ready()
+        self._spawn()
         return True
 
-    def spawn(self) -> None:
-        """Start it, in a session of its own, without waiting. Raises ProgramMissingError."""
+    def _spawn(self) -> None:
         program = self.program
         executable = shutil.which(program.command[0])
         if executable is None:

@@ -96,11 +96,15 @@ class TestPbx:
 
     def start(self) -> bool:
         """Start it unless it runs; True if it did not. Raises HostError."""
-        if self.process.running:
-            self.process.wait_ready()
-            return False
-        self._write_configuration()
-        return self.process.start()
+        started = self.begin()
+        self.process.wait_ready()
+        return started
+
+    def begin(self) -> bool:
+        """Start it unless it runs, and do not wait; True if it did not. Raises HostError."""
+        if not self.process.running:
+            self._write_configuration()
+        return self.process.begin()
 
     def stop(self) -> bool:
         """Stop it; True if it ran. Raises StopError."""
