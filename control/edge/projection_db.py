@@ -40,8 +40,9 @@ class ProjectionDb:
     """
 
     def __init__(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-        os.close(descriptor)
+        # An existing file is not opened here: closing it would free the locks of SQLite in this process.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         path.chmod(0o600)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
         # Kamailio may load while this writes: in WAL mode a reader is never locked out.
