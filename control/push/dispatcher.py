@@ -51,6 +51,10 @@ class Dispatcher:
         """Close every provider."""
         await asyncio.gather(*(lane.provider.close() for lane in self._lanes.values()))
 
+    def inside(self, provider: str) -> int:
+        """Pushes under way or waiting at one provider."""
+        return self._lanes[provider].inside
+
     async def dispatch(self, token: PushToken, notice: PushNotice) -> Verdict:
         """Push until the provider has answered for good or the deadline has come. Raises only CancelledError.
 

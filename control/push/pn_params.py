@@ -51,11 +51,8 @@ def _apns(environment: str, param: str, prid: str) -> PushToken:
     Apps with two services send ``TEAM.bundle.voip&remote`` and ``T1:remote&T2:voip``.
     """
     team, _, rest = param.partition(".")
-    services = "voip&remote"
-    bundle, dot, last = rest.rpartition(".")
-    if dot and set(last.split("&")) <= {VOIP, REMOTE}:
-        services = last
-    else:
+    bundle, _, services = rest.rpartition(".")
+    if not set(services.split("&")) <= {VOIP, REMOTE}:
         bundle, services = rest, REMOTE
     if not _TEAM.fullmatch(team) or not _TOPIC.fullmatch(bundle):
         raise PnParamsError("pn-param", f"{_shown(param)} is not TEAMID.bundle.id.voip")

@@ -87,6 +87,11 @@ class ApnsProvider:
             answer = await pool.send_notification(request)
         return answer
 
+    @property
+    def connected(self) -> int:
+        """How many connections can take pushes now, of all environments."""
+        return sum(pool.connected for pool in self._pools())
+
     def _pools(self) -> list[ApnsPool]:
         both = [pool for pool in (self._production, self._sandbox) if pool is not None]
         return list(dict.fromkeys(both))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC
@@ -46,8 +47,11 @@ class _TimedRequest(Request):
 def read_service_account(path: Path) -> Credentials:
     """The service account of a JSON file from the Google console. Raises PushCredentialsError."""
     try:
-        account: Credentials = Credentials.from_service_account_file(  # type: ignore[no-untyped-call]
-            str(path), scopes=[SCOPE]
+        raw = json.loads(path.read_text("utf-8"))
+        if not isinstance(raw, dict):
+            raise ValueError("not a JSON object")
+        account: Credentials = Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
+            raw, scopes=[SCOPE]
         )
     except OSError as error:
         raise PushCredentialsError(f"push.fcm.service_account_file {path}: {error.strerror}") from None
