@@ -180,8 +180,16 @@ class _Play:
         delivery = await receiver.delivered(timeout=15.0)
         push = self.stack.sandbox.pushes(device.token)[-1]
         company = COMPANY[self.provider]
-        self._tell(push.received_at, f"{company} has the push ({PROTOCOL[self.provider]}): {push.status}")
-        self._tell(delivery.received_at, "… and delivers it: Bob's phone wakes up")
+        await outgoing.ringing()
+        ringing = await alice.wait_for(lambda m: m.direction == "in" and m.status in (180, 183))
+        for at, text in sorted(
+            [
+                (push.received_at, f"{company} has the push ({PROTOCOL[self.provider]}): {push.status}"),
+                (delivery.received_at, "… and delivers it: Bob's phone begins to wake up"),
+                (ringing.time, "Alice hears it ring"),
+            ]
+        ):
+            self._tell(at, text)
         incoming = await bob.incoming()
         register = next(m for m in bob.messages[seen:] if m.direction == "out" and m.method == "REGISTER")
         self._tell(register.time, "Bob's phone sends REGISTER to Nightbell")

@@ -15,8 +15,6 @@ from control.host.process import Process, Program
 from control.host.tree import Tree
 from control.settings import Settings
 
-_SYSTEM_AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
-
 
 @dataclass(frozen=True)
 class Installation:
@@ -89,8 +87,6 @@ class Installation:
         ensure_secret(settings.edge.identity_key_file)
         now = datetime.datetime.now(datetime.UTC)
         ensure_certificate(settings.tls_dir, settings.edge.domain, settings.edge.address, now)
-        trusted = [path for path in (_SYSTEM_AUTHORITIES, settings.tls_dir / "ca.pem") if path.exists()]
-        write_public(render.trusted_file(settings), "".join(path.read_text("ascii") for path in trusted))
         write_public(settings.run_dir / "tls.cfg", render.tls_cfg(settings))
         write_public(settings.run_dir / "kamailio.cfg", render.kamailio_cfg(settings))
         write_private(settings.kemi_json, render.kemi_json(settings))
