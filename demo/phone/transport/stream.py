@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from typing import cast
 
 from demo.phone.errors import TransportError
 from demo.phone.transport.framing import Framer
@@ -61,8 +62,7 @@ class StreamTransport(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands, TLS included."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type; TLS and TCP both are
-        self._connection = transport
+        self._connection = cast(asyncio.Transport, transport)
         host, port = transport.get_extra_info("sockname")[:2]
         self.sent_by = f"{host}:{port}"
         self.contact = f"{self.sent_by};transport={self.via.lower()}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 from demo.phone.errors import TransportError
 from demo.phone.transport.port import Address, OnData
@@ -44,8 +45,8 @@ class UdpTransport(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is bound."""
-        assert isinstance(transport, asyncio.DatagramTransport)  # noqa: S101 - narrows the type
-        self._socket = transport
+        # Not an instance of it before Python 3.12, so a cast.
+        self._socket = cast(asyncio.DatagramTransport, transport)
         host, port = transport.get_extra_info("sockname")
         self.sent_by = self.contact = f"{host}:{port}"
 
