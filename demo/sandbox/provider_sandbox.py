@@ -67,6 +67,7 @@ class ProviderSandbox:
         """
         folder = Path(directory)
         self._credentials = load_or_make(folder, self.address)
+        (folder / "sandbox.json").unlink(missing_ok=True)
         self._make_servers(self._credentials)
         self._ports = {"apns": apns_port, "fcm": fcm_port}
         try:
@@ -78,7 +79,10 @@ class ProviderSandbox:
             raise
         self.access_tokens.token_uri = f"{self.fcm_url}/token"
         write_service_account(self._credentials, self.access_tokens.token_uri)
-        (folder / "sandbox.json").write_text(json.dumps(self.settings(), indent=2), "utf-8")
+        # Whoever waits for this file never sees half of it, nor the addresses of an earlier run.
+        part = folder / "sandbox.json.part"
+        part.write_text(json.dumps(self.settings(), indent=2), "utf-8")
+        part.replace(folder / "sandbox.json")
 
     async def stop(self) -> None:
         """Hang up on everybody and stop listening."""

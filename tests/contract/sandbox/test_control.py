@@ -176,6 +176,15 @@ async def test_keys_are_kept_between_runs_and_private(sandbox: ProviderSandbox, 
         assert stat.S_IMODE((directory / name).stat().st_mode) == 0o600
 
 
+async def test_addresses_of_an_earlier_run_do_not_outlive_a_failed_start(
+    sandbox: ProviderSandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "sandbox.json").write_text("{}")
+    with pytest.raises(OSError, match="address already in use"):
+        await ProviderSandbox(sandbox.address).start(tmp_path, apns_port=sandbox.apns_address[1])
+    assert not (tmp_path / "sandbox.json").exists()
+
+
 async def test_a_port_that_is_taken_leaves_nothing_running(sandbox: ProviderSandbox, directory: Path) -> None:
     second = ProviderSandbox(sandbox.address)
     with pytest.raises(OSError, match="address already in use"):
