@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from flask import Flask, Response, jsonify, render_template, request
 from sqlalchemy.exc import OperationalError, ProgrammingError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from control.domain.errors import AmbiguousError, DomainError, NotFoundError
 from control.settings import Settings
@@ -40,6 +40,7 @@ def create_app(
     app.register_blueprint(pages.blueprint(opened, clock))
     app.after_request(_with_headers)
     app.register_error_handler(DomainError, _domain_error)
+    app.register_error_handler(SecurityError, _untrusted_host)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(OperationalError, _database_error)
     app.register_error_handler(ProgrammingError, _database_error)
@@ -57,6 +58,11 @@ def _with_headers(response: Response) -> Response:
 def _domain_error(error: DomainError) -> tuple[Response | str, int]:
     status = {NotFoundError: 404, AmbiguousError: 409}.get(type(error), 400)
     return _answer(status, error.id, str(error))
+
+
+def _untrusted_host(error: SecurityError) -> Response:
+    # No page of ours: it would hold links, and there is no host that they could lead to.
+    return Response(f"{error.description}\n", 400, content_type="text/plain; charset=utf-8")
 
 
 def _http_error(error: HTTPException) -> tuple[Response | str, int]:

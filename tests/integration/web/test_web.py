@@ -1,0 +1,216 @@
+"""Health, API and pages over HTTP."""
+
+from __future__ import annotations
+
+import html.parser
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from control import settings
+from control.domain.journal import Step
+from control.services import heartbeat, installation, journal
+from control.store.session import Store
+from control.web.app import create_app
+
+NOW = 1_700_000_100.0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    url = f"sqlite:///{tmp_path}/state/control.db"
+    installation.initialise(tmp_path, url)
+    store = Store.open(url, tmp_path)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def client(store: Store, tmp_path: Path) -> FlaskClient:
+    return create_app(settings.parse({}, tmp_path), store, lambda: NOW).test_client()
+
+
+def record(store: Store, call: str = "k3f9a2", at: float = NOW - 50, caller: str = "1001") -> None:
+    steps = [
+        Step(call, at, "invite-in", direction="in", caller=caller, aor="sip:alice@nightbell.test"),
+        Step(call, at + 0.0009, "push-sent", "alice-k7f3qd", "apns"),
+        Step(call, at + 2.0, "answered", "alice-k7f3qd", code=200),
+        Step(call, at + 9.0, "bye"),
+    ]
+    with store.write() as session:
+        journal.record(session, steps)
+
+
+class Page(html.parser.HTMLParser):
+    """All elements with their attributes; and what is open must be closed."""
+
+    VOID = ("meta", "link", "br", "img", "input", "hr")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def attributes(self, tag: str, name: str) -> list[str]:
+        return [value for t, attrs in self.elements if t == tag and (value := attrs.get(name)) is not None]
+
+
+def test_health_is_good_while_the_edge_agent_beats(client: FlaskClient, store: Store) -> None:
+    with store.write() as session:
+        heartbeat.beat(session, heartbeat.EDGE, NOW - 1.5)
+    answer = client.get("/health")
+    assert answer.status_code == 200
+    assert answer.json == {
+        "status": "ok",
+        "database": {"ok": True},
+        "edge": {"ok": True, "heartbeat_age_s": 1.5},
+    }
+
+
+@pytest.mark.parametrize("last", [None, NOW - 60])
+def test_health_says_that_the_edge_agent_is_missing(
+    client: FlaskClient, store: Store, last: float | None
+) -> None:
+    if last is not None:
+        with store.write() as session:
+            heartbeat.beat(session, heartbeat.EDGE, last)
+    answer = client.get("/health")
+    assert answer.status_code == 503
+    assert answer.json is not None
+    assert answer.json["status"] == "degraded"
+
+
+def test_health_without_a_database_is_an_answer_and_not_a_crash(tmp_path: Path) -> None:
+    installation.initialise(tmp_path, f"sqlite:///{tmp_path}/state/control.db")
+    lost = Store.open(f"sqlite:///{tmp_path}/nowhere/control.db", tmp_path)
+    client = create_app(settings.parse({}, tmp_path), lost).test_client()
+    assert client.get("/health").status_code == 503
+    assert client.get("/calls").status_code == 503
+    assert client.get("/api/calls").json == {
+        "error": {
+            "id": "database",
+            "message": "The database does not answer. Is it up, and has `nightbell init` been run?",
+        }
+    }
+
+
+def test_the_api_lists_calls_page_by_page(client: FlaskClient, store: Store) -> None:
+    for number in range(3):
+        record(store, f"call{number}", NOW - 100 + number)
+    page = client.get("/api/calls?limit=2").json
+    assert page is not None
+    assert [call["call"] for call in page["calls"]] == ["call2", "call1"]
+    rest = client.get(f"/api/calls?limit=2&before={page['next_before']!r}").json
+    assert rest is not None
+    assert [call["call"] for call in rest["calls"]] == ["call0"]
+    assert rest["next_before"] is None
+
+
+def test_the_api_tells_one_call(client: FlaskClient, store: Store) -> None:
+    record(store)
+    answer = client.get("/api/calls/k3f").json
+    assert answer is not None
+    assert [step["step"] for step in answer["steps"]] == ["invite-in", "push-sent", "answered", "bye"]
+    assert answer["steps"][1]["gap_ms"] == pytest.approx(0.9, abs=0.01)
+    assert answer["outcome"] == "answered"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "identity"),
+    [
+        ("/api/calls/zz", 404, "not-found"),
+        ("/api/calls/k", 409, "ambiguous"),
+        ("/api/calls?limit=x", 400, "invalid-field"),
+        ("/api/calls?before=-1", 400, "invalid-field"),
+        ("/api/calls?limit=nan", 400, "invalid-field"),
+        ("/api/nothing", 404, "not-found"),
+    ],
+)
+def test_api_errors_have_an_id(
+    client: FlaskClient, store: Store, path: str, status: int, identity: str
+) -> None:
+    record(store, "k1")
+    record(store, "k2")
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert answer.json is not None
+    assert answer.json["error"]["id"] == identity
+
+
+def test_u2_the_page_of_a_call_tells_its_story_with_a_picture(client: FlaskClient, store: Store) -> None:
+    record(store)
+    text = client.get("/calls/k3f9a2").text
+    for words in ("The PBX rang", "Push sent to APNs", "Answered", "Apple (APNs)", "alice-k7f3qd", "+0.9 ms"):
+        assert words in text
+    page = Page(text)
+    targets = {href.removeprefix("#") for href in page.attributes("a", "href") if href.startswith("#step-")}
+    assert targets == {"step-1", "step-2", "step-3", "step-4"}
+    assert targets <= set(page.attributes("tr", "id")), "each number in the picture leads to its row"
+
+
+def test_the_pages_need_no_script_no_inline_style_and_nobody_else(client: FlaskClient, store: Store) -> None:
+    record(store)
+    for path in ("/calls", "/calls/k3f9a2", "/calls/zz"):
+        answer = client.get(path)
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'")
+        page = Page(answer.text)
+        assert not [tag for tag, attrs in page.elements if tag in ("script", "style") or "style" in attrs]
+        sources = [
+            *page.attributes("link", "href"),
+            *page.attributes("img", "src"),
+            *page.attributes("use", "href"),
+        ]
+        assert all(source.startswith(("/static/", "#")) for source in sources)
+        for link in page.attributes("link", "href"):
+            with client.get(link) as found:
+                assert found.status_code == 200
+
+
+def test_what_a_caller_calls_himself_is_text_and_not_markup(client: FlaskClient, store: Store) -> None:
+    record(store, caller='"><script>alert(1)</script>')
+    for path in ("/calls", "/calls/k3f9a2"):
+        assert "<script" not in client.get(path).text
+
+
+def test_a_call_that_goes_on_is_looked_at_again_and_an_ended_one_is_not(
+    client: FlaskClient, store: Store
+) -> None:
+    record(store, "ended")
+    with store.write() as session:
+        journal.record(session, [Step("going", NOW - 1, "invite-in", direction="in")])
+    assert 'http-equiv="refresh"' in client.get("/calls/going").text
+    assert 'http-equiv="refresh"' not in client.get("/calls/ended").text
+
+
+def test_the_list_links_to_each_call_and_says_when_there_is_none(client: FlaskClient, store: Store) -> None:
+    assert "No calls yet" in client.get("/calls").text
+    record(store)
+    assert "/calls/k3f9a2" in Page(client.get("/calls").text).attributes("a", "href")
+    assert client.get("/").headers["Location"] == "/calls"
+
+
+def test_a_foreign_host_name_is_refused(client: FlaskClient) -> None:
+    assert client.get("/calls", base_url="http://evil.example").status_code == 400
+    assert client.get("/calls", base_url="http://127.0.0.1:8080").status_code == 200
+
+
+def test_an_unknown_page_is_a_page(client: FlaskClient) -> None:
+    answer = client.get("/nothing")
+    assert answer.status_code == 404
+    Page(answer.text)
