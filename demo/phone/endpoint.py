@@ -12,7 +12,7 @@ from typing import Protocol
 from sipmessage import Request, Response
 
 from demo.phone.client_transaction import ClientTransaction, OnResponse, key_of
-from demo.phone.errors import UnreadableError
+from demo.phone.errors import AsleepError, UnreadableError
 from demo.phone.message import (
     Recorded,
     branch_of,
@@ -76,7 +76,7 @@ class Endpoint:
     def transport(self) -> Transport:
         """The transport in use."""
         if self._transport is None:
-            raise UnreadableError("the endpoint has no transport yet")
+            raise AsleepError("the endpoint has no transport yet: attach() one first")
         return self._transport
 
     def new_via(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from demo.phone.call import Call
 from demo.phone.changes import Changes
 from demo.phone.core import Core
 from demo.phone.endpoint import Endpoint, Journal
-from demo.phone.errors import AsleepError
+from demo.phone.errors import AsleepError, TransportError
 from demo.phone.exchange import ALLOW
 from demo.phone.incoming import Answer, IncomingCall
 from demo.phone.message import Recorded, Reply, build_response, new_token, tag_of
@@ -60,6 +61,7 @@ class Phone:
         self._registration = Registration(self.account, push)
         self._incoming: deque[IncomingCall] = deque()
         self._core: Core | None = None
+        self._power = asyncio.Lock()  # two pushes at once must not open two ways to the server
 
     # ------------------------------------------------------------------------------ awake and asleep
 
@@ -70,10 +72,10 @@ class Phone:
 
     async def start(self) -> None:
         """Open the way to the server, anew if there was one. Raises TransportError."""
-        await self.sleep()
-        endpoint = Endpoint(self.server, self._journal, self, self._timers)
-        endpoint.attach(
-            await open_transport(
+        async with self._power:
+            await self._close()
+            endpoint = Endpoint(self.server, self._journal, self, self._timers)
+            transport = await open_transport(
                 self.transport,
                 server=self.server,
                 local=self.local,
@@ -82,20 +84,14 @@ class Phone:
                 on_data=endpoint.receive,
                 on_lost=self._on_lost,
             )
-        )
-        self.lost = ""
-        self._core = Core(self.account, endpoint, self._changes, self.local)
+            endpoint.attach(transport)
+            self.lost = ""
+            self._core = Core(self.account, endpoint, self._changes, self.local)
 
     async def sleep(self) -> None:
         """Close every socket and forget every call, without sending anything, as an app does that the system kills."""
-        core, self._core = self._core, None
-        if core is None:
-            return
-        for call in self.calls:
-            call.drop()
-        await core.close()
-        await core.endpoint.close("The phone went to sleep")
-        self._changes.notify()
+        async with self._power:
+            await self._close()
 
     async def wake(self) -> Reply:
         """Start and register; returns the registrar's reply."""
@@ -228,6 +224,16 @@ class Phone:
                 return
         transaction.respond(build_response(cancel, 481, tag=new_token(4)))
 
+    async def _close(self) -> None:
+        core, self._core = self._core, None
+        if core is None:
+            return
+        for call in self.calls:
+            call.drop()
+        await core.close()
+        await core.endpoint.close("The phone went to sleep")
+        self._changes.notify()
+
     def _on_lost(self, why: str) -> None:
         self.lost = why
         if self._core is not None:
@@ -237,6 +243,8 @@ class Phone:
     def _awake(self) -> Core:
         if self._core is None:
             raise AsleepError(f"{self.account.user} is asleep: wake() or start() it first")
+        if self.lost:
+            raise TransportError(f"{self.account.user}: {self.lost}; wake() or start() it again")
         return self._core
 
     def __repr__(self) -> str:

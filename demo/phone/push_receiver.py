@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 
@@ -40,12 +41,13 @@ class PushReceiver:
     ) -> None:
         self.deliveries: list[Delivery] = []
         self.registers, self.wake_after = registers, wake_after
-        self._url = f"{control_url.rstrip('/')}/deliveries/{token}"
+        self._url = f"{control_url.rstrip('/')}/deliveries/{quote(token, safe='')}"
         self._phone = phone
         self._changes = Changes()
         self._connected = False
         self._failure = ""
         self._task: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
         self._wakes: set[asyncio.Task[None]] = set()
 
     async def start(self, timeout: float = 5.0) -> None:
@@ -115,11 +117,15 @@ class PushReceiver:
     async def _wake(self) -> None:
         await asyncio.sleep(self.wake_after)
         try:
-            if not self._phone.awake:
-                await self._phone.start()
-            for _ in range(self.registers):
-                reply = await self._phone.register()
-                if reply.status != 200:
-                    _log.warning("%r: REGISTER after a push was answered %r", self._phone, reply)
+            async with self._one_at_a_time:
+                await self._start_and_register()
         except PhoneError as error:
             _log.warning("%r could not wake: %s", self._phone, error)
+
+    async def _start_and_register(self) -> None:
+        if not self._phone.awake:
+            await self._phone.start()
+        for _ in range(self.registers):
+            reply = await self._phone.register()
+            if reply.status != 200:
+                _log.warning("%r: REGISTER after a push was answered %r", self._phone, reply)

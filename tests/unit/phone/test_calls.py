@@ -20,8 +20,10 @@ from demo.phone import (
     StillWaitingError,
     Timers,
     WrongStateError,
+    sdp,
 )
 from demo.phone.message import tag_of
+from demo.phone.rtp import Audio
 
 if TYPE_CHECKING:
     from tests.unit.phone.switchboard import Parsed, Switchboard
@@ -257,7 +259,7 @@ async def test_an_answer_nobody_acknowledges_ends_in_bye(make: MakePhone, switch
     assert (await talking.out.ended()).cause == "bye"
 
 
-async def test_no_audio_in_common_is_488(make: MakePhone, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_audio_in_common_is_488(make: MakePhone) -> None:
     talking = await ring(make, Answer(answer_after=None))
     talking.into.request.body = talking.into.request.body.replace(b"RTP/AVP 0 8", b"RTP/AVP 18")
     talking.into.answer()
@@ -266,17 +268,38 @@ async def test_no_audio_in_common_is_488(make: MakePhone, monkeypatch: pytest.Mo
 
 
 async def test_an_invite_without_an_offer_gets_one_and_its_ack_answers(make: MakePhone) -> None:
-    talking = await ring(make, Answer(answer_after=None))
-    offer, talking.into.request.body = talking.into.request.body, b""
-    talking.into.answer()
-    answered = await talking.bob.wait_for(
-        lambda m: m.direction == "out" and m.status == 200 and m.method == "INVITE"
+    bob = make("bob")
+    await bob.start()
+    bob.on_invite = Answer(answer_after=0)
+    receive = bob._core.endpoint.receive  # type: ignore[union-attr]
+    common = "From: <sip:pbx@127.0.42.1>;tag=p\r\nCall-ID: late-offer\r\nContact: <sip:127.0.42.1:9>\r\n"
+    via = "Via: SIP/2.0/UDP 127.0.42.1:9;branch=z9hG4bK"
+    invite = (
+        f"INVITE sip:bob@h.test SIP/2.0\r\n{via}1\r\nTo: <sip:bob@h.test>\r\nCSeq: 1 INVITE\r\n{common}\r\n"
     )
-    assert b"m=audio" in answered.message.body
-    await talking.into.answered()
-    # the caller's ACK had no body, as it had offered already: say it again by hand
-    talking.into._connect(offer)
-    assert await hear_each_other(talking.out, talking.into)
+    receive(invite.encode(), ("127.0.42.1", 9))
+    answered = await bob.wait_for(lambda m: m.direction == "out" and m.status == 200)
+    offer = sdp.parse(answered.message.body)
+    call = await bob.incoming()
+    assert offer.port == call.audio.port
+    far_end = Audio("127.0.42.1")
+    to = answered.message.headers["To"]
+    ack = f"ACK sip:bob@h.test SIP/2.0\r\n{via}2\r\nTo: {to}\r\nCSeq: 1 ACK\r\n{common}\r\n".encode()
+    receive(ack + sdp.AudioStream("127.0.42.1", far_end.port, (8,)).render(1, 1), ("127.0.42.1", 9))
+    await call.answered()
+    call.audio.send_tone(440)
+    assert await far_end.heard(440)
+    far_end.close()
+
+
+async def test_holds_that_cross_are_both_refused_as_glare(make: MakePhone) -> None:
+    talking = await talk(make)
+    replies = await asyncio.gather(talking.out.hold(), talking.into.hold())
+    assert [reply.status for reply in replies] == [491, 491]
+    assert not talking.out.on_hold
+    assert not talking.into.on_hold
+    assert (await talking.out.hold()).status == 200
+    assert talking.into.held_by_peer
 
 
 async def test_sleeping_in_a_call_says_nothing(make: MakePhone) -> None:

@@ -178,9 +178,19 @@ async def test_a_lost_connection_is_noticed_and_ends_what_was_asked(
     await call.ended()
     assert call.final is not None
     assert call.final.status == 503
+    with pytest.raises(TransportError, match="lost"):
+        await alice.register()
     assert (await alice.wake()).status == 200
 
 
 async def test_an_unknown_transport_is_named(phones: Callable[..., Phone]) -> None:
     with pytest.raises(TransportError, match="sctp"):
         await phones("alice", "x", "nightbell.test", ("127.0.0.1", 9), transport="sctp").start()
+
+
+async def test_waking_twice_at_once_leaves_one_socket(make: MakePhone, switchboard: Switchboard) -> None:
+    alice = make("alice", "tcp")
+    await asyncio.gather(alice.start(), alice.start())
+    assert len(sockets_on("127.0.42.10")) == 1
+    await asyncio.gather(alice.sleep(), alice.sleep())
+    assert sockets_on("127.0.42.10") == []
