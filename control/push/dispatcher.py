@@ -20,6 +20,7 @@ CONCURRENCY = 500  # pushes under way at one provider
 QUEUE = 5000  # pushes waiting for their turn at one provider; more are refused at once
 FIRST_PAUSE = 0.05  # seconds before the second attempt, doubling …
 LAST_PAUSE = 2.0  # … up to this
+ALARM_EVERY = 60.0  # seconds between log lines about one and the same misconfiguration
 LONGEST = 120.0  # seconds; no wake is longer, whatever its deadline says
 
 log = structlog.get_logger("push.dispatcher")
@@ -41,6 +42,7 @@ class Dispatcher:
     def __init__(self, providers: Iterable[Provider], clock: Clock = time.time) -> None:
         self._lanes = {p.name: _Lane(p, asyncio.Semaphore(CONCURRENCY)) for p in providers}
         self._clock = clock
+        self._alarmed: dict[tuple[str, str], float] = {}
         self.counters: Counter[tuple[str, str, str]] = Counter()
 
     async def start(self) -> None:
@@ -73,7 +75,22 @@ class Dispatcher:
             finally:
                 lane.inside -= 1
         self.counters[token.provider, verdict.outcome.value, verdict.reason] += 1
+        if verdict.outcome is Outcome.MISCONFIGURED:
+            self._alarm(token, verdict)
         return verdict
+
+    def _alarm(self, token: PushToken, verdict: Verdict) -> None:
+        """Every push would fail: say so, but not for every push."""
+        about, now = (token.provider, verdict.reason), self._clock()
+        if not 0 <= now - self._alarmed.get(about, -ALARM_EVERY) < ALARM_EVERY:
+            self._alarmed[about] = now
+            log.error(
+                "push.misconfigured",
+                provider=token.provider,
+                app=token.app,
+                status=verdict.status,
+                reason=verdict.reason,
+            )
 
     async def _within_deadline(self, lane: _Lane, token: PushToken, notice: PushNotice) -> Verdict:
         left = notice.deadline - self._clock()

@@ -105,7 +105,7 @@ class ApnsConnection(APNsTLSClientProtocol):
         try:
             stream = self.conn.get_next_available_stream_id()
             self.conn.send_headers(stream, request.headers(self._authority))
-            self.conn.send_data(stream, request.body(), end_stream=True)
+            self.conn.send_data(stream, request.body, end_stream=True)
         except NoAvailableStreamIDError:
             self._retire()
             raise NotProcessedError("streams-exhausted") from None

@@ -102,6 +102,8 @@ class ApnsPool(APNsBaseConnectionPool):
         """A connection that is not busy. Raises ConnectFailedError when there is none and none can be made."""
         called = False
         while True:
+            if self._stopped:
+                raise ConnectFailedError("closed")
             if called or not self._waiting:
                 for connection in self._usable:
                     if not connection.is_busy:

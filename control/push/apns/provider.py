@@ -63,7 +63,7 @@ class ApnsProvider:
         if left <= 0:
             return Verdict(Outcome.RETRY, reason="deadline-passed")
         request = VoipRequest(token, notice)
-        if len(request.body()) > MAX_BODY:
+        if len(request.body) > MAX_BODY:
             return Verdict(Outcome.REJECTED, reason="payload-too-large")
         try:
             async with asyncio.timeout(min(left, ATTEMPT)):

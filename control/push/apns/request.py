@@ -30,7 +30,7 @@ class VoipRequest(NotificationRequest):
     aioapns counts ``time_to_live`` from the moment of sending; here ``expiration`` is absolute (UNIX seconds).
     """
 
-    __slots__ = ("authorization", "expiration")
+    __slots__ = ("authorization", "body", "expiration")
 
     def __init__(self, token: PushToken, notice: PushNotice) -> None:
         super().__init__(
@@ -43,6 +43,7 @@ class VoipRequest(NotificationRequest):
         )
         self.expiration = int(notice.deadline)
         self.authorization = ""
+        self.body = json.dumps(self.message, separators=(",", ":")).encode()
 
     def headers(self, authority: bytes) -> list[_Header]:
         """The request's header block, lower case and in the order RFC 9113 §8.3 wants.
@@ -62,10 +63,6 @@ class VoipRequest(NotificationRequest):
             NeverIndexedHeaderTuple(b"apns-expiration", str(self.expiration).encode()),
             NeverIndexedHeaderTuple(b"apns-id", self.notification_id.encode()),
         ]
-
-    def body(self) -> bytes:
-        """The payload as JSON."""
-        return json.dumps(self.message, separators=(",", ":")).encode()
 
 
 def payload(notice: PushNotice) -> dict[str, dict[str, str]]:

@@ -1,10 +1,11 @@
-"""The OAuth access token for FCM: fetched by google-auth in a thread of its own, renewed ahead of its end."""
+"""The OAuth access token for FCM: fetched by google-auth in a thread, renewed ahead of its end."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
@@ -77,10 +78,11 @@ class AccessToken:
             session.trust_env = False  # or REQUESTS_CA_BUNDLE of the environment would win
         self._session = session
         self._request = _TimedRequest(session)
-        self._thread = ThreadPoolExecutor(1, "fcm-token")
         self._value = ""
         self._ends_at = 0.0
         self._renew_at = 0.0
+        self._failure: PushError | None = None
+        self._failed_at = 0.0
         self._fetching: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
 
@@ -100,7 +102,6 @@ class AccessToken:
         for task in tasks:
             with suppress(asyncio.CancelledError, PushError):
                 await task
-        self._thread.shutdown(wait=False, cancel_futures=True)
         self._session.close()
 
     async def get(self) -> str:
@@ -123,24 +124,27 @@ class AccessToken:
         return self._fetching
 
     async def _refresh(self) -> None:
-        loop = asyncio.get_running_loop()
+        if self._failure is not None and 0 <= self._clock() - self._failed_at < FIRST_PAUSE:
+            raise self._failure  # every push asks; Google is asked once a second at most
         try:
-            await loop.run_in_executor(self._thread, self._account.refresh, self._request)
-        except RefreshError as error:
-            if error.retryable:
-                raise ConnectFailedError("oauth-unavailable", str(error)) from None
-            log.error("fcm.token-refused", account=self._account.service_account_email, why=str(error))
-            raise TokenRefusedError(
-                f"Google refuses the service account {self._account.service_account_email}: {error}"
-            ) from None
+            await in_thread(self._account.refresh, self._request)
         except GoogleAuthError as error:
-            log.warning("fcm.token-unavailable", why=str(error))
-            raise ConnectFailedError("oauth-unavailable", str(error)) from None
+            self._failure, self._failed_at = self._meaning(error), self._clock()
+            log.error("fcm.no-token", account=self._account.service_account_email, why=str(error))
+            raise self._failure from None
+        self._failure = None
         now, expiry = self._clock(), self._account.expiry
         self._value = self._account.token or ""
         lifetime = expiry.replace(tzinfo=UTC).timestamp() - now if expiry else 3600.0
         self._ends_at = now + lifetime
         self._renew_at = self._ends_at - min(RENEW_AHEAD, lifetime / 2)
+
+    def _meaning(self, error: GoogleAuthError) -> PushError:
+        if isinstance(error, RefreshError) and not error.retryable:
+            return TokenRefusedError(
+                f"Google refuses the service account {self._account.service_account_email}: {error}"
+            )
+        return ConnectFailedError("oauth-unavailable", str(error))
 
     async def _renew_ahead(self) -> None:
         pause = FIRST_PAUSE
@@ -156,3 +160,29 @@ class AccessToken:
             except PushError:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LAST_PAUSE)
+
+
+async def in_thread(function: Callable[[Request], None], request: Request) -> None:
+    """Run blocking code beside the loop. Unlike an executor's, the thread holds up no exit while it hangs."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def finish(error: Exception | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def run() -> None:
+        outcome: Exception | None = None
+        try:
+            function(request)
+        except Exception as error:  # noqa: BLE001  handed on to who waits
+            outcome = error
+        with suppress(RuntimeError):  # the loop has been closed meanwhile
+            loop.call_soon_threadsafe(finish, outcome)
+
+    threading.Thread(target=run, name="fcm-token", daemon=True).start()
+    await done

@@ -14,6 +14,7 @@ import pytest
 from control.domain.push import Outcome
 from control.push.errors import PushCredentialsError
 from control.push.fcm.outcomes import OUTCOMES
+from demo.sandbox import Order
 from demo.sandbox.fcm.errors import FCM_ERRORS
 from demo.sandbox.fcm.oauth import Grant
 
@@ -159,3 +160,26 @@ async def test_a_missing_authority_stops_the_start_with_its_name(rig: Rig, tmp_p
     with pytest.raises(PushCredentialsError, match=r"missing\.pem"):
         async with rig.fcm(ca_file=tmp_path / "missing.pem"):
             pass
+
+
+async def test_while_google_refuses_it_is_not_asked_for_every_push(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+    account_refused = rig.sandbox.order("fcm", endpoint="token", reason="invalid_grant")
+    take = rig.sandbox.orders.take
+
+    def counted(provider: str, token: str = "", endpoint: str = "send") -> Order | None:
+        nonlocal asked
+        asked += endpoint == "token"
+        return take(provider, token, endpoint)
+
+    monkeypatch.setattr(rig.sandbox.orders, "take", counted)
+    async with rig.fcm() as fcm:
+        for _ in range(50):
+            await fcm.push(rig.phone("fcm"), rig.notice())
+        assert asked <= 3
+        rig.sandbox.cancel(account_refused)
+        async with asyncio.timeout(10):
+            while (await fcm.push(rig.phone("fcm"), rig.notice())).outcome is not Outcome.DELIVERED:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)

@@ -193,3 +193,13 @@ async def test_p4_while_a_provider_is_down_it_is_asked_seldom() -> None:
     await asyncio.gather(*(dispatcher.dispatch(APNS_TOKEN, notice(0.6)) for _ in range(200)))
     # All 200 were under way before the breaker could know; no second round of 200 follows.
     assert provider.asked < 210
+
+
+async def test_p2_a_misconfiguration_raises_one_alarm_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = Verdict(Outcome.MISCONFIGURED, 403, "InvalidProviderToken")
+    dispatcher = Dispatcher([FakeProvider("apns", says(wrong))])
+    for _ in range(3):
+        await dispatcher.dispatch(APNS_TOKEN, notice(5))
+    logged = capsys.readouterr()
+    assert (logged.out + logged.err).count("push.misconfigured") == 1
+    assert APNS_TOKEN.token not in logged.out + logged.err

@@ -36,7 +36,7 @@ def test_p1_a_voip_push_has_the_right_headers_and_ends_at_the_deadline() -> None
 
 
 def test_p6_the_payloads_hold_references_and_no_person() -> None:
-    assert json.loads(VoipRequest(TOKEN, NOTICE).body()) == {"nightbell": {"call": "k7f3", "wake": "w1"}}
+    assert json.loads(VoipRequest(TOKEN, NOTICE).body) == {"nightbell": {"call": "k7f3", "wake": "w1"}}
     assert message("t", NOTICE, 1700000000.0)["message"]["data"] == {
         "nightbell_call": "k7f3",
         "nightbell_wake": "w1",
@@ -45,8 +45,8 @@ def test_p6_the_payloads_hold_references_and_no_person() -> None:
 
 def test_p6_the_caller_travels_only_when_the_notice_has_one_and_never_beyond_the_limit() -> None:
     with_caller = PushNotice("k7f3", "w1", 1700000020.0, caller="Alice " * 10_000)
-    assert json.loads(VoipRequest(TOKEN, with_caller).body())["nightbell"]["caller"].startswith("Alice ")
-    assert len(VoipRequest(TOKEN, with_caller).body()) < MAX_BODY
+    assert json.loads(VoipRequest(TOKEN, with_caller).body)["nightbell"]["caller"].startswith("Alice ")
+    assert len(VoipRequest(TOKEN, with_caller).body) < MAX_BODY
     data = message("t", with_caller, 0.0)["message"]["data"]
     assert data["nightbell_caller"].startswith("Alice ")
     assert all(isinstance(value, str) for value in data.values())
