@@ -1,0 +1,338 @@
+"""Transactions: modules tm, tmx and tsilo. Forks, replies, CANCEL, suspension, timers, late branches."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.fakes.kamailio.context import Context, Edit, Origin, Target
+from tests.fakes.kamailio.sip import Message
+
+if TYPE_CHECKING:
+    from tests.fakes.kamailio.core import FakeKamailio
+
+FR_TIMER, FR_INV_TIMER = 3.0, 180.0  # seconds; as in kamailio.cfg
+_CANCELLED, _ANSWERED, _GONE = -2, -3, -1
+
+
+@dataclass
+class Branch:
+    """One destination of a transaction. ``code`` is its last reply, 408 with ``timed_out`` when it never came."""
+
+    index: int
+    target: Target
+    via: str
+    sent: Message | None = None
+    code: int = 0
+    reply: Message | None = None
+    deadline: float = 0.0
+    timed_out: bool = False
+    cancelled: bool = False
+
+    @property
+    def pending(self) -> bool:
+        return self.sent is not None and self.code < 200
+
+
+@dataclass
+class Transaction:
+    """A request and what became of it. ``code`` is the last status sent to where it came from."""
+
+    index: int
+    label: int
+    request: Message
+    origin: Origin
+    target: Target
+    avps: dict[str, str]
+    edits: list[Edit] = field(default_factory=list)
+    reply_headers: list[str] = field(default_factory=list)
+    on_branch: str = ""
+    on_reply: str = ""
+    on_failure: str = ""
+    code: int = 0
+    last_reply: Message | None = None
+    branches: list[Branch] = field(default_factory=list)
+    cancelled: bool = False
+    relaying: bool = False
+    suspended_until: float | None = None
+    fr_timer: float = FR_TIMER
+
+    @property
+    def id(self) -> str:
+        return f"{self.index}:{self.label}"
+
+
+class Transactions:
+    """Everything tm remembers, and what happens to it without the script's doing."""
+
+    def __init__(self, kamailio: FakeKamailio) -> None:
+        self._kamailio = kamailio
+        self._numbers = itertools.count(1)
+        self.all: dict[str, Transaction] = {}
+        self._by_via: dict[str, tuple[Transaction, Branch]] = {}
+
+    def create(self, context: Context) -> Transaction:
+        """The transaction of this request; an INVITE is answered 100."""
+        number = next(self._numbers)
+        transaction = Transaction(
+            number, 7000 + number, context.message, context.origin, context.target, context.avps
+        )
+        transaction.edits, transaction.reply_headers = context.edits, context.reply_headers
+        context.transaction = self.all[transaction.id] = transaction
+        if context.message.method == "INVITE":
+            self.reply(transaction, 100, "Trying")
+        return transaction
+
+    def find(self, request: Message, method: str) -> Transaction | None:
+        """The transaction with that method that the request's topmost Via names."""
+        for transaction in self.all.values():
+            original = transaction.request
+            if original.method == method and original.via_branch == request.via_branch:
+                return transaction
+        return None
+
+    def branch_of(self, reply: Message) -> tuple[Transaction, Branch] | None:
+        """The branch a reply belongs to."""
+        found = self._by_via.get(reply.via_branch)
+        return found if found and reply.method == found[0].request.method else None
+
+    def reply(
+        self, transaction: Transaction, code: int, reason: str, headers: list[str] | None = None
+    ) -> None:
+        """Answer the request of a transaction; a final status is sent once."""
+        if transaction.code >= 200:
+            return
+        message = self._kamailio.make_reply(transaction.request, code, reason, headers or [])
+        self._send_reply(transaction, message)
+
+    def _send_reply(self, transaction: Transaction, message: Message) -> None:
+        transaction.code, transaction.last_reply = message.code, message
+        if message.code >= 200:
+            transaction.suspended_until = None
+        self._kamailio.send_back(message, transaction.origin)
+
+    def add_branch(self, transaction: Transaction, target: Target, edits: list[Edit]) -> bool:
+        """Run the branch route and send; False when the route dropped it."""
+        index = len(transaction.branches)
+        via = f"z9hG4bKfake{transaction.index}.{transaction.label}.{index}"
+        branch = Branch(index, target, via)
+        transaction.branches.append(branch)
+        self._by_via[via] = (transaction, branch)
+        context = Context("branch", transaction.request, transaction.origin, target, avps=transaction.avps)
+        context.edits, context.transaction, context.branch = list(edits), transaction, branch
+        if transaction.on_branch:
+            self._kamailio.run(transaction.on_branch, context)
+        if context.dropped:
+            return False
+        branch.deadline = self._kamailio.now + transaction.fr_timer
+        branch.sent = self._kamailio.forward(transaction.request, target, via, context.edits)
+        return True
+
+    def relay_cancel(self, context: Context, invite: Transaction) -> None:
+        """A CANCEL is answered here, and goes on hop by hop."""
+        self._kamailio.send_back(
+            self._kamailio.make_reply(context.message, 200, "canceling", []), context.origin
+        )
+        invite.cancelled = True
+        if invite.suspended_until is not None or not invite.branches:
+            self.reply(invite, 487, "Request Terminated")
+            return
+        self.cancel_branches(invite, context.message.get("Reason"))
+
+    def cancel_branches(self, transaction: Transaction, reason: str) -> None:
+        """CANCEL what still rings."""
+        for branch in transaction.branches:
+            if branch.pending and not branch.cancelled and branch.sent:
+                branch.cancelled = True
+                self._kamailio.send_cancel(branch.sent, branch.target, reason)
+
+    def received(self, context: Context, transaction: Transaction, branch: Branch) -> None:
+        """A reply has come, and the reply routes have run over ``context``."""
+        reply = context.message
+        if branch.code >= 200 and not 200 <= reply.code < 300:
+            return
+        branch.code, branch.reply = reply.code, self._kamailio.passed_back(reply, context.edits)
+        branch.deadline = self._kamailio.now + FR_INV_TIMER
+        if reply.code < 200:
+            if reply.code > 100 and transaction.code < 200 and not transaction.cancelled:
+                self._send_reply(transaction, branch.reply)
+        elif reply.code < 300:
+            self._send_reply(transaction, branch.reply)
+            self.cancel_branches(transaction, 'SIP;cause=200;text="Call completed elsewhere"')
+        else:
+            self.settle(transaction)
+
+    def settle(self, transaction: Transaction) -> None:
+        """When no branch is left: the failure route, then the best reply."""
+        if transaction.relaying or transaction.code >= 200 or any(b.pending for b in transaction.branches):
+            return
+        finals = [b for b in transaction.branches if b.code >= 200]
+        if not finals:
+            return
+        best = min(finals, key=_preference)
+        route, transaction.on_failure = transaction.on_failure, ""
+        if route:
+            self._run_failure(transaction, route, best, best.code)
+        if transaction.code >= 200 or any(b.pending for b in transaction.branches):
+            return
+        if best.reply and not best.timed_out:
+            self._send_reply(transaction, best.reply)
+        else:
+            self.reply(transaction, best.code, "Request Timeout")
+
+    def _run_failure(self, transaction: Transaction, route: str, best: Branch | None, code: int) -> None:
+        context = Context(
+            "failure", transaction.request, transaction.origin, transaction.target, avps=transaction.avps
+        )
+        context.edits, context.reply_headers = transaction.edits, transaction.reply_headers
+        context.transaction, context.branch, context.code = transaction, best, code
+        self._kamailio.run(route, context)
+
+    def expire(self) -> None:
+        """Everything whose time is over by the fake's clock."""
+        for transaction in list(self.all.values()):
+            if transaction.suspended_until is not None and transaction.suspended_until <= self._kamailio.now:
+                transaction.suspended_until = None
+                route, transaction.on_failure = transaction.on_failure, ""
+                if route:
+                    self._run_failure(transaction, route, None, 408)
+                self.reply(transaction, 408, "Request Timeout")
+            late = [b for b in transaction.branches if b.pending and b.deadline <= self._kamailio.now]
+            for branch in late:
+                branch.code, branch.timed_out = 408, True
+            if late:
+                self.settle(transaction)
+
+
+def _preference(branch: Branch) -> tuple[int, int, int]:
+    """6xx before everything, then the lowest class, then the lowest code; our own timeouts last (faked_reply_prio)."""
+    return (branch.timed_out, 0 if branch.code >= 600 else branch.code // 100, branch.code)
+
+
+class Tm:
+    """Module tm, for the message in hand."""
+
+    def __init__(self, kamailio: FakeKamailio, transactions: Transactions) -> None:
+        self._kamailio = kamailio
+        self._transactions = transactions
+
+    def t_newtran(self) -> int:
+        self._transactions.create(self._kamailio.context)
+        return 1
+
+    def t_check_trans(self) -> int:
+        context = self._kamailio.context
+        message, method = context.message, context.message.method
+        if method == "CANCEL":
+            return 1 if self._transactions.find(message, "INVITE") else -1
+        if method == "ACK":
+            found = self._transactions.find(message, "INVITE")
+            return 0 if found and found.code >= 300 else -1
+        known = self._transactions.find(message, method)
+        if known is None or known is context.transaction:
+            return -1
+        if known.last_reply:
+            self._kamailio.send_back(known.last_reply, context.origin)
+        return 0
+
+    def t_relay(self) -> int:
+        context = self._kamailio.context
+        method = context.message.method
+        if method == "ACK":
+            self._kamailio.forward(context.message, context.target, "z9hG4bKfakeack", context.edits)
+            return 1
+        if method == "CANCEL":
+            invite = self._transactions.find(context.message, "INVITE")
+            if invite is None:
+                return -1
+            self._transactions.relay_cancel(context, invite)
+            return 1
+        transaction = context.transaction or self._transactions.create(context)
+        transaction.target = context.target
+        targets = [context.target, *context.more_targets]
+        context.more_targets = []
+        transaction.relaying = True
+        sent = [self._transactions.add_branch(transaction, target, context.edits) for target in targets]
+        transaction.relaying = False
+        self._kamailio.happened("t_relay")
+        return 1 if any(sent) else -1
+
+    def t_reply(self, code: int, reason: str) -> int:
+        context = self._kamailio.context
+        if context.transaction is None:
+            return -1
+        self._transactions.reply(context.transaction, code, reason, context.reply_headers)
+        return 1
+
+    def t_on_branch(self, route: str) -> int:
+        return self._arm("on_branch", route)
+
+    def t_on_reply(self, route: str) -> int:
+        return self._arm("on_reply", route)
+
+    def t_on_failure(self, route: str) -> int:
+        return self._arm("on_failure", route)
+
+    def _arm(self, kind: str, route: str) -> int:
+        context = self._kamailio.context
+        setattr(context.transaction or self._transactions.create(context), kind, route)
+        return 1
+
+    def t_set_fr(self, inv: int, plain: int) -> int:
+        transaction = self._kamailio.context.transaction
+        if transaction is None:
+            return -1
+        transaction.fr_timer = plain / 1000
+        return 1
+
+    def t_is_canceled(self) -> int:
+        transaction = self._kamailio.context.transaction
+        return 1 if transaction and transaction.cancelled else -1
+
+    def t_branch_timeout(self) -> int:
+        branch = self._kamailio.context.branch
+        return 1 if branch is None or branch.timed_out else -1
+
+    def t_uac_send(self, method: str, ruri: str, next_hop: str, socket: str, headers: str, body: str) -> int:
+        return self._kamailio.send_own(method, ruri, next_hop, socket, headers, body)
+
+
+class Tmx:
+    """Module tmx."""
+
+    def __init__(self, kamailio: FakeKamailio) -> None:
+        self._kamailio = kamailio
+
+    def t_precheck_trans(self) -> int:
+        return -1
+
+    def t_suspend(self) -> int:
+        transaction = self._kamailio.context.transaction
+        if transaction is None:
+            return -1
+        transaction.suspended_until = self._kamailio.now + transaction.fr_timer
+        return 1
+
+
+class Tsilo:
+    """Module tsilo: branches that join a transaction late."""
+
+    def __init__(self, kamailio: FakeKamailio, transactions: Transactions) -> None:
+        self._kamailio = kamailio
+        self._transactions = transactions
+
+    def ts_append_to_uri(self, index: int, label: int, table: str, uri: str) -> int:
+        transaction = self._transactions.all.get(f"{index}:{label}")
+        if transaction is None:
+            return _GONE
+        self._kamailio.check_appendable(transaction)
+        if transaction.cancelled:
+            return _CANCELLED
+        if transaction.code >= 200:
+            return _ANSWERED
+        rung = {(b.target.ruid, b.target.uri) for b in transaction.branches}
+        targets = [b.target for b in self._kamailio.registrar.bindings(uri)]
+        new = [t for t in targets if (t.ruid, t.uri) not in rung]
+        sent = [self._transactions.add_branch(transaction, t, transaction.edits) for t in new]
+        return sum(sent) or _GONE

@@ -1,0 +1,148 @@
+"""Pseudo-variables: module pv, for the names this project reads."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tests.fakes.kamailio.context import Context
+from tests.fakes.kamailio.errors import FakeError, ScriptError
+from tests.fakes.kamailio.sip import NameAddr, Uri
+
+if TYPE_CHECKING:
+    from tests.fakes.kamailio.core import FakeKamailio
+
+Value = str | int | None
+
+_HEADER = re.compile(r"^\$hdr\(([\w-]+)\)$")
+_ALL_HEADERS = re.compile(r"^\$\(hdr\(([\w-]+)\)\[(\*|\d+)\]\)$")
+_AVP = re.compile(r"^\$avp\((\w+)\)$")
+_CONTACT = re.compile(r"^\$\(ulc\((\w+)=>(ruid|addr)\)\[(\d+)\]\)$")
+_WALK = re.compile(r"^\$shtit(key|val)\((\w+)\)$")
+_USERNAME = re.compile(r'username\s*=\s*"((?:[^"\\]|\\.)*)"', re.IGNORECASE)
+
+
+def text_of(value: str) -> str:
+    """What Python makes of a C string: UnicodeDecodeError when its bytes are not UTF-8."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8")
+
+
+class PseudoVariables:
+    """Module pv. Texts come as str, numbers as int, null as None; a name the fake does not know is an error."""
+
+    def __init__(self, kamailio: FakeKamailio) -> None:
+        self._kamailio = kamailio
+
+    def get(self, name: str) -> Value:
+        value = self._lookup(name)
+        return text_of(value) if isinstance(value, str) else value
+
+    def sets(self, name: str, value: str) -> int:
+        found = _AVP.match(name)
+        if not found:
+            raise FakeError(f"the fake cannot set {name}")
+        if not isinstance(value, str):
+            raise ScriptError(f"pv.sets({name}) was given {value!r}")
+        self._kamailio.context.avps[found[1]] = value
+        return 1
+
+    def _lookup(self, name: str) -> Value:
+        context = self._kamailio.context
+        if found := _HEADER.match(name):
+            bodies = context.message.all(found[1])
+            return bodies[0] if bodies else None
+        if found := _ALL_HEADERS.match(name):
+            bodies = context.message.all(found[1])
+            if found[2] == "*":
+                return ",".join(bodies) if bodies else None
+            return bodies[int(found[2])] if int(found[2]) < len(bodies) else None
+        if found := _AVP.match(name):
+            return context.avps.get(found[1])
+        if found := _CONTACT.match(name):
+            bindings = self._kamailio.registrar.fetched(found[1])
+            position = int(found[3])
+            if position >= len(bindings):
+                return None
+            return bindings[position].ruid if found[2] == "ruid" else bindings[position].contact
+        if found := _WALK.match(name):
+            item = self._kamailio.htable.at(found[2])
+            return None if item is None else item[found[1] == "val"]
+        return _of_message(name, context) if name in _MESSAGE else self._of_transaction(name, context)
+
+    def _of_transaction(self, name: str, context: Context) -> Value:
+        transaction = context.transaction
+        if name == "$T(id_index)":
+            return transaction.index if transaction else None
+        if name == "$T(id_label)":
+            return transaction.label if transaction else None
+        if name == "$T_reply_code":
+            if context.mode == "failure":
+                return context.code
+            return transaction.code if transaction else 0
+        if name == "$T_branch_idx":
+            return context.branch.index if context.branch else 0
+        raise FakeError(f"the fake does not know {name}")
+
+
+_MESSAGE = {
+    "$rm",
+    "$ru",
+    "$rU",
+    "$fU",
+    "$fn",
+    "$tU",
+    "$ci",
+    "$cs",
+    "$ua",
+    "$au",
+    "$rs",
+    "$rr",
+    "$si",
+    "$sp",
+    "$pr",
+    "$Rp",
+}
+
+
+def _user(uri: str) -> str | None:
+    parsed = Uri.parse(uri)
+    return parsed.user or None if parsed else None
+
+
+def _of_message(name: str, context: Context) -> Value:
+    message, origin = context.message, context.origin
+    match name:
+        case "$rm":
+            return message.method
+        case "$ru":
+            return context.target.uri or None
+        case "$rU":
+            return _user(context.target.uri)
+        case "$fU":
+            return _user(NameAddr.parse(message.get("From")).uri)
+        case "$fn":
+            return NameAddr.parse(message.get("From")).display or None
+        case "$tU":
+            return _user(NameAddr.parse(message.get("To")).uri)
+        case "$ci":
+            return message.get("Call-ID") or None
+        case "$cs":
+            return message.get("CSeq").split(" ")[0] or None
+        case "$ua":
+            return message.get("User-Agent") or None
+        case "$au":
+            credentials = message.get("Proxy-Authorization") or message.get("Authorization")
+            found = _USERNAME.search(credentials)
+            return found[1] if found else None
+        case "$rs":
+            return None if message.is_request else message.code
+        case "$rr":
+            return None if message.is_request else message.reason
+        case "$si":
+            return origin.address
+        case "$sp":
+            return origin.port
+        case "$pr":
+            return origin.protocol
+        case _:
+            return origin.local_port
