@@ -9,7 +9,7 @@ import click
 
 from control.cli.installation import home_option, opened
 from control.cli.table import show
-from control.domain.story import summary
+from control.domain.story import summary, title
 from control.domain.story_json import call_as_dict, story_as_dict
 from control.domain.story_text import as_text, moment
 from control.services import journal as service
@@ -35,8 +35,7 @@ def list_(limit: int, as_json: bool, home: Path | None) -> None:
         {
             "call": head.call,
             "began": moment(head.started_at),
-            "from": head.caller or head.aor,
-            "to": head.callee or head.aor,
+            "who_called_whom": title(head),
             "what_became_of_it": summary(head),
         }
         for head in heads
