@@ -144,9 +144,12 @@ class KamailioRpc:
         self._awaiting_room = False
 
     def _lose(self, count: int, why: str, method: str = "") -> None:
-        if count:
-            self.counters["lost"] += count
-            log.warning("orders-lost", count=count, why=why, method=method, lost=self.counters["lost"])
+        if not count:
+            return
+        before = self.counters["lost"]
+        self.counters["lost"] += count
+        if self.counters["lost"].bit_length() > before.bit_length():  # 1, 2, 4, 8 …: the log is not flooded
+            log.warning("orders-lost", why=why, method=method, lost=self.counters["lost"])
 
     # ----------------------------------------------------------------------------------------- calls
 

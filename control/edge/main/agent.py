@@ -40,6 +40,8 @@ ALIVE_S = (
 BEAT_S = 2.0
 CONNECT_S = 3.0  # how long the start waits for the providers' connections
 LAST_FLUSH_S = 3.0
+PRUNE_S = 3600.0
+OUTBOX_KEPT_S = 86_400.0  # an agent that was away for longer reads everything anyway
 
 
 class Agent:
@@ -168,7 +170,8 @@ class Agent:
         self._projector.mend()
 
     def _say_boot(self) -> None:
-        self._rpc.order("htable.sets", TABLE_AGENT, "boot", self.boot)
+        if self._rpc.connected:  # else it is said as soon as Kamailio is there
+            self._rpc.order("htable.sets", TABLE_AGENT, "boot", self.boot)
 
     async def _say_alive(self) -> None:
         while True:
@@ -176,9 +179,14 @@ class Agent:
             await asyncio.sleep(ALIVE_S)
 
     async def _beat(self) -> None:
+        pruned_at = 0.0
         while True:
+            now = time.time()
             with contextlib.suppress(LedgerUnavailableError):  # the age of the last beat says it
-                await self._thread.run(self._ledger.beat, time.time(), self._facts())
+                await self._thread.run(self._ledger.beat, now, self._facts())
+                if now - pruned_at > PRUNE_S:
+                    await self._thread.run(self._ledger.prune, now - OUTBOX_KEPT_S)
+                    pruned_at = now
             await asyncio.sleep(BEAT_S)
 
     def _facts(self) -> dict[str, object]:

@@ -99,6 +99,11 @@ class DatabaseLedger:
         with self._write() as session:
             heartbeat.beat(session, heartbeat.EDGE, at, detail)
 
+    def prune(self, before: float) -> None:
+        """Forget the outbox's rows older than a UNIX time: every agent has read them."""
+        with self._write() as session:
+            outbox.prune(session, before)
+
     @contextmanager
     def _read(self) -> Iterator[Session]:
         with _availability(), self._store.read() as session:

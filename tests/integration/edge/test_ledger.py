@@ -1,0 +1,108 @@
+"""The edge agent's ledger on a real database: what one bad entry, and a database that is away, cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from control.domain.connection import ConnectionSpec
+from control.domain.journal import Step
+from control.domain.push import PushToken
+from control.domain.secret import Secret
+from control.edge.errors import LedgerUnavailableError
+from control.edge.main.ledger import DatabaseLedger
+from control.edge.recorder import TokenDied, TokensBrought, UpstreamSeen
+from control.services import connections, people
+from control.services.installation import initialise
+from control.store.models import CallStep, Registration
+from control.store.session import Store
+from kemi.wire import ConnectionDoc, RegisterEvent, UpstreamEvent
+
+DOMAIN = "nightbell.test"
+TOKEN = PushToken("apns", "org.example.phone.voip", "production", "aa11")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    url = f"sqlite:///{tmp_path}/control.db"
+    initialise(tmp_path, url)
+    store = Store.open(url, tmp_path)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def ledger(store: Store) -> DatabaseLedger:
+    return DatabaseLedger(store, DOMAIN)
+
+
+@pytest.fixture
+def device(store: Store) -> str:
+    with store.write() as session:
+        people.add_user(session, "alice")
+        return people.add_device(session, "alice", "phone", DOMAIN)[0].id
+
+
+def test_one_entry_that_cannot_be_kept_costs_no_other(ledger: DatabaseLedger, store: Store) -> None:
+    ledger.write(
+        [Step("call-1", 1.0, "ringing"), Step("call-1", 2.0, "x", code=1 << 80), Step("call-1", 3.0, "bye")]
+    )
+    with store.read() as session:
+        assert list(session.scalars(select(CallStep.step).order_by(CallStep.at))) == ["ringing", "bye"]
+    assert ledger.counters["refused"] == 1
+
+
+def test_a_database_that_is_away_is_told_from_a_bad_entry(tmp_path: Path) -> None:
+    initialise(tmp_path, f"sqlite:///{tmp_path}/control.db")
+    ledger = DatabaseLedger(Store.open(f"sqlite:///{tmp_path}/nowhere/control.db", tmp_path), DOMAIN)
+    with pytest.raises(LedgerUnavailableError, match="does not answer"):
+        ledger.write([Step("call-1", 1.0, "ringing")])
+
+
+def test_tokens_come_and_go_and_the_outbox_tells(ledger: DatabaseLedger, device: str) -> None:
+    head = ledger.everything({}).head
+    ledger.write([TokensBrought(device, (TOKEN,), 100.0, 1)])
+    changes = ledger.since(head, {})
+    assert changes is not None
+    assert changes.tokens == {device: [TOKEN]}
+    assert '"push":true' in (changes.documents["line"][f"sip:alice@{DOMAIN}"] or "")
+    ledger.write([TokenDied(device, TOKEN, 2, known_at=200.0)])
+    changes = ledger.since(changes.head, {})
+    assert changes is not None
+    assert changes.tokens == {device: []}
+    assert ledger.since(changes.head, {}) is None
+
+
+def test_p2_a_token_that_was_brought_after_it_was_known_dead_stays(
+    ledger: DatabaseLedger, device: str
+) -> None:
+    ledger.write([TokensBrought(device, (TOKEN,), 100.0, 1), TokenDied(device, TOKEN, 2, known_at=50.0)])
+    assert ledger.everything({}).tokens == {device: [TOKEN]}
+
+
+def test_r3_a_realm_is_learned_and_changes_the_connections_document(
+    ledger: DatabaseLedger, store: Store, device: str
+) -> None:
+    with store.write() as session:
+        spec = ConnectionSpec("pbx", "192.0.2.1", "1002", Secret("pa55word"), users=("alice",))
+        connection = connections.add_connection(session, spec).id
+    head = ledger.everything({}).head
+    event = UpstreamEvent(ts=1.0, connection=connection, state="registering", realm="asterisk", durable="{}")
+    ledger.write([UpstreamSeen(event, learn=True)])
+    changes = ledger.since(head, {})
+    assert changes is not None
+    document = ConnectionDoc.decode(changes.documents["connection"][connection] or "")
+    assert document.realm == "asterisk"
+    assert document.ha1_md5
+    assert ledger.upstream() == {connection: "{}"}
+
+
+def test_p7_the_register_log_holds_no_token(ledger: DatabaseLedger, store: Store, device: str) -> None:
+    contact = "sip:alice@192.0.2.9;pn-provider=apns;pn-prid=aa11bb22"
+    ledger.write([RegisterEvent(ts=1.0, device=device, action="added", reply=200, contact=contact)])
+    with store.read() as session:
+        kept = session.scalars(select(Registration.contact)).one()
+    assert "aa11bb22" not in kept
