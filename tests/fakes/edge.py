@@ -103,7 +103,7 @@ class Edge:
 
     def events(self) -> list[wire.Event]:
         """The events since the last look."""
-        found = []
+        found: list[wire.Event] = []
         while True:
             try:
                 datagram = self._agent.recv(65536)

@@ -12,7 +12,7 @@ from tests.fakes.kamailio.sip import NameAddr, Uri, split_list
 if TYPE_CHECKING:
     from tests.fakes.kamailio.core import FakeKamailio
 
-_ONE_CONTACT = 4
+_NO_REPLY, _ONE_CONTACT = 2, 4
 _MINIMUM, _MAXIMUM, _DEFAULT = 30, 7200, 600
 
 
@@ -61,15 +61,16 @@ class Registrar:
     def save_uri(self, table: str, flags: int, uri: str) -> int:
         context = self._kamailio.context
         contacts = [c for body in context.message.all("Contact") for c in split_list(body)]
+        answered = bool(flags & _NO_REPLY)
         if not contacts:
-            self._answer(uri)
+            self._answer(uri, answered)
             return 4
         asked = context.message.get("Expires")
         if contacts == ["*"]:
             if asked != "0":
                 return self._refuse()
             self._bindings.pop(uri, None)
-            self._answer(uri)
+            self._answer(uri, answered)
             return 3
         parsed = [NameAddr.parse(contact) for contact in contacts]
         if any(Uri.parse(contact.uri) is None for contact in parsed):
@@ -79,7 +80,7 @@ class Registrar:
             uris = {contact.uri for contact in parsed}
             self._bindings[uri] = [b for b in self.bindings(uri) if b.contact in uris]
         results = [self._store(uri, contact, asked, context) for contact in parsed]
-        self._answer(uri)
+        self._answer(uri, answered)
         return min(results)
 
     def _store(self, uri: str, contact: NameAddr, asked: str, context: Context) -> int:
@@ -100,13 +101,18 @@ class Registrar:
         self._kamailio.error = (400, "Bad Request")
         return -1
 
-    def _answer(self, uri: str) -> None:
+    def _answer(self, uri: str, answered: bool) -> None:
+        if answered:
+            return
         lines = [
             f"Contact: <{b.contact}>;expires={int(b.expires_at - self._kamailio.now)}"
             for b in self.bindings(uri)
         ]
         self._kamailio.context.reply_headers += lines
         self._kamailio.sl.send_reply(200, "OK")
+
+    def unregister(self, table: str, uri: str) -> int:
+        return 1 if self._bindings.pop(uri, None) else -1
 
     def registered_uri(self, table: str, uri: str) -> int:
         return 1 if self.bindings(uri) else -1

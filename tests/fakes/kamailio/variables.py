@@ -17,7 +17,7 @@ Value = str | int | None
 _HEADER = re.compile(r"^\$hdr\(([\w-]+)\)$")
 _ALL_HEADERS = re.compile(r"^\$\(hdr\(([\w-]+)\)\[(\*|\d+)\]\)$")
 _AVP = re.compile(r"^\$avp\((\w+)\)$")
-_CONTACT = re.compile(r"^\$\(ulc\((\w+)=>(ruid|addr)\)\[(\d+)\]\)$")
+_CONTACT = re.compile(r"^\$\(ulc\((\w+)=>(ruid|addr|received)\)\[(\d+)\]\)$")
 _WALK = re.compile(r"^\$shtit(key|val)\((\w+)\)$")
 _USERNAME = re.compile(r'username\s*=\s*"((?:[^"\\]|\\.)*)"', re.IGNORECASE)
 
@@ -63,7 +63,10 @@ class PseudoVariables:
             position = int(found[3])
             if position >= len(bindings):
                 return None
-            return bindings[position].ruid if found[2] == "ruid" else bindings[position].contact
+            binding = bindings[position]
+            return {"ruid": binding.ruid, "addr": binding.contact, "received": binding.received or None}[
+                found[2]
+            ]
         if found := _WALK.match(name):
             item = self._kamailio.htable.at(found[2])
             return None if item is None else item[found[1] == "val"]

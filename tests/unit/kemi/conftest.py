@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.fakes.edge import Edge
+
+# Enough to find what is there to find within seconds; no deadline, for the machine may be busy.
+settings.register_profile("kemi", max_examples=40, deadline=None)
+settings.load_profile("kemi")
 
 
 @pytest.fixture

@@ -1,0 +1,68 @@
+"""The seal on a dialog: only marks of our own making, for the call they were made for, are believed."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kemi import call_mark
+from kemi.call_mark import Mark
+
+KEY, OTHER_KEY = bytes(range(16)), bytes(range(1, 17))
+MARK = Mark("00d1a2b3c4e5f607", relayed=True)
+_ascii = st.text(st.characters(max_codepoint=127), max_size=80)
+
+
+def test_a_reference_is_sixteen_hexadecimal_digits_and_new_each_time() -> None:
+    first, second = call_mark.new_reference(), call_mark.new_reference()
+    assert first != second
+    assert len(bytes.fromhex(first)) == 8
+
+
+@given(st.booleans(), st.text(max_size=60))
+def test_a_mark_is_read_back(relayed: bool, call_id: str) -> None:
+    mark = Mark(call_mark.new_reference(), relayed)
+    assert call_mark.unseal(call_mark.seal(mark, call_id, KEY), call_id, KEY) == mark
+
+
+def test_a_mark_is_refused_for_another_call() -> None:
+    assert call_mark.unseal(call_mark.seal(MARK, "call-1", KEY), "call-2", KEY) is None
+
+
+def test_a_mark_is_refused_under_another_key() -> None:
+    assert call_mark.unseal(call_mark.seal(MARK, "call-1", OTHER_KEY), "call-1", KEY) is None
+
+
+def test_a_mark_whose_media_was_changed_is_refused() -> None:
+    forged = call_mark.seal(MARK, "call-1", KEY).replace(".r.", ".d.")
+    assert call_mark.unseal(forged, "call-1", KEY) is None
+
+
+def test_a_mark_without_a_seal_is_refused() -> None:
+    for value in ("", ".", "..", MARK.call, f"{MARK.call}.r", f"{MARK.call}.r."):
+        assert call_mark.unseal(value, "call-1", KEY) is None
+
+
+@given(_ascii)
+def test_any_other_text_is_refused(value: str) -> None:
+    assert call_mark.unseal(value, "call-1", KEY) is None
+
+
+@given(st.integers(0, 40), st.sampled_from("0123456789abcdef.rd"))
+def test_changing_any_letter_breaks_the_seal(position: int, letter: str) -> None:
+    sealed = call_mark.seal(MARK, "call-1", KEY)
+    position %= len(sealed)
+    forged = sealed[:position] + letter + sealed[position + 1 :]
+    assert forged == sealed or call_mark.unseal(forged, "call-1", KEY) is None
+
+
+def test_the_mark_is_found_in_a_route_wherever_it_stands() -> None:
+    assert call_mark.in_route("<sip:127.0.7.1;lr;nb=a.r.b>") == "a.r.b"
+    assert call_mark.in_route("<sip:127.0.7.1;nb=a.r.b;lr>,<sip:other;lr>") == "a.r.b"
+    assert call_mark.in_route("<sip:127.0.7.1;lr>") == ""
+    assert call_mark.in_route("") == ""
+
+
+@given(st.text(max_size=100))
+def test_any_route_can_be_read(route: str) -> None:
+    assert ">" not in call_mark.in_route(route)

@@ -1,0 +1,124 @@
+"""Who rings, who is woken, and which held calls a REGISTER joins."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kemi import wake_rules
+from kemi.wake_rules import Entry
+from kemi.wire import LineDevice
+
+PHONE, TABLET, DESK = LineDevice("phone", True), LineDevice("tablet", True), LineDevice("desk", False)
+
+_words = st.text(
+    st.characters(exclude_characters=" \n", exclude_categories=["Cs"]), min_size=1, max_size=12
+).filter(lambda word: word != "-")
+_entries = st.lists(
+    st.builds(
+        Entry,
+        transaction=_words,
+        call=_words,
+        flow=st.one_of(st.just(""), _words),
+        at=st.integers(0, 4_000_000_000).map(float),
+        heard=st.booleans(),
+    ),
+    max_size=4,
+    unique_by=lambda e: e.transaction,
+)
+NOW = 1_800_000_000.0
+FLOW, OTHER_FLOW = "sip:198.51.100.20:40000", "sip:198.51.100.20:40001;transport=tls"
+
+
+def test_a_device_without_a_binding_is_woken() -> None:
+    plan = wake_rules.plan([PHONE], set())
+    assert (plan.ring, plan.asleep, plan.doubtful) == ([], ["phone"], [])
+    assert plan.hold
+
+
+def test_w1_a_device_with_a_binding_rings_at_once_while_another_is_woken() -> None:
+    plan = wake_rules.plan([PHONE, DESK], {"desk"})
+    assert (plan.ring, plan.asleep, plan.doubtful) == (["desk"], ["phone"], [])
+    assert plan.hold
+
+
+def test_a_device_with_a_binding_and_a_push_token_rings_and_is_doubted() -> None:
+    plan = wake_rules.plan([PHONE], {"phone"})
+    assert (plan.ring, plan.asleep, plan.doubtful) == (["phone"], [], ["phone"])
+    assert plan.hold
+
+
+def test_nothing_is_held_when_all_devices_are_awake_for_certain() -> None:
+    assert not wake_rules.plan([DESK], {"desk"}).hold
+
+
+@given(st.sets(st.sampled_from(["phone", "tablet", "desk"])))
+def test_every_device_is_either_rung_or_woken(bound: set[str]) -> None:
+    plan = wake_rules.plan([PHONE, TABLET, DESK], bound)
+    assert sorted(plan.ring + plan.asleep) == ["desk", "phone", "tablet"]
+    assert set(plan.doubtful) <= set(plan.ring)
+
+
+@given(_entries)
+def test_the_note_of_held_calls_reads_back_as_written(entries: list[Entry]) -> None:
+    assert wake_rules.read_entries(wake_rules.write_entries(entries)) == entries
+
+
+def test_a_call_is_noted_once() -> None:
+    value = wake_rules.with_entry("", Entry("1:2", "call"))
+    assert wake_rules.with_entry(value, Entry("1:2", "call")) == value
+
+
+def test_striking_out_one_call_leaves_the_others() -> None:
+    second = Entry("3:4", "second", FLOW, NOW)
+    value = wake_rules.write_entries([Entry("1:2", "first"), second])
+    assert wake_rules.read_entries(wake_rules.without_entry(value, "1:2")) == [second]
+    assert wake_rules.without_entry(wake_rules.without_entry(value, "1:2"), "3:4") == ""
+
+
+def test_a_note_in_another_form_is_no_held_call() -> None:
+    assert wake_rules.read_entries("") == []
+    assert wake_rules.read_entries("1:2 call\n\n1:2 call - 0 0 more") == []
+
+
+def test_w4_three_registers_by_one_flow_ring_once() -> None:
+    value = wake_rules.with_entry("", Entry("1:2", "call", at=NOW))
+    due, value = wake_rules.claim(value, FLOW, NOW + 2)
+    assert [e.call for e in due] == ["call"]
+    for later in (2.1, 2.9):
+        due, value = wake_rules.claim(value, FLOW, NOW + later)
+        assert due == []
+
+
+def test_w7_a_device_that_comes_back_by_another_flow_is_rung_there() -> None:
+    value = wake_rules.with_entry("", Entry("1:2", "call", FLOW, NOW, heard=True))
+    assert wake_rules.must_ring_anew(value, OTHER_FLOW, NOW)
+    due, value = wake_rules.claim(value, OTHER_FLOW, NOW)
+    assert [e.transaction for e in due] == ["1:2"]
+    assert wake_rules.claim(value, OTHER_FLOW, NOW)[0] == []
+
+
+def test_w7_a_device_that_slept_through_its_invite_is_rung_again_by_the_same_flow() -> None:
+    value = wake_rules.with_entry("", Entry("1:2", "call", FLOW, NOW))
+    assert not wake_rules.must_ring_anew(value, FLOW, NOW + wake_rules.SILENCE - 0.01)
+    assert wake_rules.must_ring_anew(value, FLOW, NOW + wake_rules.SILENCE)
+    assert len(wake_rules.claim(value, FLOW, NOW + wake_rules.SILENCE)[0]) == 1
+
+
+def test_w4_a_device_that_has_answered_anything_is_not_rung_again_by_the_same_flow() -> None:
+    value = wake_rules.with_heard(wake_rules.with_entry("", Entry("1:2", "call", FLOW, NOW)), "1:2")
+    assert not wake_rules.must_ring_anew(value, FLOW, NOW + 60)
+    assert wake_rules.claim(value, FLOW, NOW + 60)[0] == []
+
+
+def test_a_first_ring_is_not_a_ring_anew() -> None:
+    assert not wake_rules.must_ring_anew(wake_rules.with_entry("", Entry("1:2", "call")), FLOW, NOW)
+
+
+@given(_entries, _words, st.integers(0, 4_000_000_000).map(float))
+def test_w4_nothing_is_claimed_twice(entries: list[Entry], flow: str, now: float) -> None:
+    due, value = wake_rules.claim(wake_rules.write_entries(entries), flow, now)
+    assert due == [e for e in entries if e.is_due(flow, now)]
+    assert wake_rules.claim(value, flow, now) == ([], value)
+    kept = wake_rules.read_entries(value)
+    assert [(e.transaction, e.call) for e in kept] == [(e.transaction, e.call) for e in entries]
