@@ -37,7 +37,7 @@ class _Lane:
 
 
 class Dispatcher:
-    """Sends pushes, each until its deadline at the latest. ``counters`` counts (provider, outcome, reason)."""
+    """Sends pushes, each until its deadline at most. ``counters`` counts (provider, outcome, reason)."""
 
     def __init__(self, providers: Iterable[Provider], clock: Clock = time.time) -> None:
         self._lanes = {p.name: _Lane(p, asyncio.Semaphore(CONCURRENCY)) for p in providers}

@@ -13,14 +13,15 @@ ANY_REASON = ""
 class OutcomeTable:
     """A lookup by (status, reason), then by reason alone, then by status alone, then by the status's class.
 
-    What nobody has listed is never the death of a token: an unknown 5xx is worth a retry, any other is refused.
+    What nobody has listed is never the death of a token: an unknown 5xx is worth a retry, any other is a
+    refusal.
     """
 
     def __init__(self, rows: Mapping[tuple[int, str], Outcome]) -> None:
         self.rows = dict(rows)
 
     def outcome(self, status: int, reason: str) -> Outcome:
-        """The outcome of an answer; ``status`` is the HTTP status, ``reason`` empty when the body had none."""
+        """The outcome of an answer: ``status`` of HTTP, ``reason`` empty when the body had none."""
         if 200 <= status <= 299:
             return Outcome.DELIVERED
         for key in ((status, reason), (ANY_STATUS, reason), (status, ANY_REASON)):

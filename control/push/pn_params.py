@@ -28,8 +28,8 @@ _FCM_TOKEN = re.compile(r"[A-Za-z0-9_:.=%~+/\-]{1,4096}")
 def parse(provider: str, param: str, prid: str) -> list[PushToken]:
     """The push tokens a REGISTER brings; none when it has no pn-* at all.
 
-    Arguments are the unescaped values of ``pn-provider``, ``pn-param`` and ``pn-prid``, empty when absent. Raises
-    PnParamsError, whose text tells the app's maker what to send instead (answer 555, RFC 8599 §5.6.1).
+    Arguments are the unescaped values of ``pn-provider``, ``pn-param`` and ``pn-prid``, empty when absent.
+    Raises PnParamsError, whose text tells the app's maker what to send instead; the answer is 555 (RFC 8599).
     """
     if not (provider or param or prid):
         return []

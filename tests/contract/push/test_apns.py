@@ -1,4 +1,4 @@
-"""The cured APNs connection: every way a stream or a connection can end gives one verdict, and no push is lost."""
+"""The cured APNs connection: however a stream or a connection ends, there is one verdict and no push is lost."""
 
 from __future__ import annotations
 

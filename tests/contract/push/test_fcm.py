@@ -180,6 +180,8 @@ async def test_while_google_refuses_it_is_not_asked_for_every_push(
             await fcm.push(rig.phone("fcm"), rig.notice())
         assert asked <= 3
         rig.sandbox.cancel(account_refused)
+        outcome = Outcome.MISCONFIGURED
         async with asyncio.timeout(10):
-            while (await fcm.push(rig.phone("fcm"), rig.notice())).outcome is not Outcome.DELIVERED:  # noqa: ASYNC110
+            while outcome is not Outcome.DELIVERED:
                 await asyncio.sleep(0.05)
+                outcome = (await fcm.push(rig.phone("fcm"), rig.notice())).outcome

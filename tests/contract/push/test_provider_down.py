@@ -1,4 +1,4 @@
-"""A provider that is down in whatever way: a ``retry`` verdict by the deadline, and the other is not delayed."""
+"""A provider that is down, in whatever way: ``retry`` by the deadline, and the other is not delayed."""
 
 from __future__ import annotations
 
@@ -127,14 +127,11 @@ async def test_p4_a_refused_connection_gives_retry_by_the_deadline(rig: Rig, nam
 
 async def down(rig: Rig, name: str, port: int) -> None:
     """One provider leads to ``port``; pushes to both are under way at once."""
-    if name == "apns":
-        broken, sound = rig.apns(port=port), rig.fcm()
-        other = "fcm"
-    else:
-        broken, sound = rig.fcm(base_url=f"https://{rig.sandbox.address}:{port}"), rig.apns()  # type: ignore[assignment]
-        other = "apns"
-    async with sound as good, broken as bad:
-        dispatcher = Dispatcher([good, bad])
+    other = "fcm" if name == "apns" else "apns"
+    apns = rig.apns(port=port) if name == "apns" else rig.apns()
+    fcm = rig.fcm(base_url=f"https://{rig.sandbox.address}:{port}") if name == "fcm" else rig.fcm()
+    async with apns as first, fcm as second:
+        dispatcher = Dispatcher([first, second])
         started = time.monotonic()
         stuck = [
             asyncio.create_task(dispatcher.dispatch(rig.phone(name), rig.notice(1.0))) for _ in range(20)
