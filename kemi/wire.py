@@ -12,6 +12,7 @@ keys it does not know, so that either side can be upgraded first.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, TypeVar
@@ -23,6 +24,8 @@ MAX_DATAGRAM = 60_000
 TABLE_DEVICE = "device"
 TABLE_LINE = "line"
 TABLE_CONNECTION = "connection"
+TABLE_TRUNK = "trunk"  # source address -> ids of the trunks whose PBX calls from there, separated by spaces
+TABLE_NUMBER = "number"  # "connection id/number" -> NumberDoc: who is rung by a number of a trunk
 TABLE_UPSTREAM = "upstream"  # the registrar's durable state; written by Kamailio, loaded at its start
 TABLE_PARKED = "parked"  # wake id -> the wake event, for as long as that call is held
 TABLE_ACKED = "acked"  # wake id -> incarnation of the edge agent that has taken charge of it
@@ -153,6 +156,8 @@ class UpstreamEvent(Event):
     realm: str = ""
     algorithm: str = ""
     durable: str = ""
+    why: str = ""  # one of registrar_state.WHY when the state is not a good one
+    due: float = 0.0  # UNIX time of the next REGISTER; 0 when none will be sent
 
 
 @dataclass(frozen=True)
@@ -313,6 +318,11 @@ class ConnectionDoc(_Message):
     ha1_sha256: str = ""
     expires: int = 600
     register: bool = True
+    strategy: str = "always"  # "always", "while-awake", "single-contact" or "trunk"
+    alternatives: list[str] = field(
+        default_factory=list
+    )  # next hops to try when ``next_hop`` is silent, in order
+    ha1_inbound: str = ""  # the PBX registers at us: MD5(connection id:our realm:password)
     media: str = "relay"  # "relay": through rtpengine; "direct": the two ends talk to each other
     early_ringing: bool = True  # 180 to the PBX once a provider has accepted a push
     revision: str = ""
@@ -321,6 +331,36 @@ class ConnectionDoc(_Message):
         return (
             f"ConnectionDoc(user={self.user!r}, domain={self.domain!r}, next_hop={self.next_hop!r}, ha1=***)"
         )
+
+
+@dataclass(frozen=True)
+class NumberDoc(_Message):
+    """Table ``number``: the AoRs that a number of a trunk rings."""
+
+    aors: list[str]
+
+
+_MASKED = "~"
+
+
+def mask(ha1: str, key: bytes, label: str) -> str:
+    """An HA1 as it stands in tables and files: unreadable without the installation's identity key.
+
+    ``label`` is the key of the document and the name of the field, so that equal HA1s look different. Not encryption against
+    somebody who has the key, but nothing that a dump of a table or a backup of a file gives away.
+    """
+    if not ha1:
+        return ""
+    plain = bytes.fromhex(ha1)
+    pad = hashlib.blake2b(label.encode(), key=key, digest_size=len(plain), person=b"nightbell-ha1").digest()
+    return _MASKED + bytes(a ^ b for a, b in zip(plain, pad, strict=True)).hex()
+
+
+def unmask(value: str, key: bytes, label: str) -> str:
+    """The inverse of mask; what is not masked is returned as it is."""
+    if not value.startswith(_MASKED):
+        return value
+    return mask(value[1:], key, label)[1:]
 
 
 @dataclass(frozen=True)
@@ -343,3 +383,5 @@ class UpstreamDoc(_Message):
     qop: bool = False
     nc: int = 0
     failures: int = 0
+    why: str = ""
+    service_route: str = ""
