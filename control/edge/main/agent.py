@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -113,6 +114,8 @@ class Agent:
             ]
             if await self._until(self._projector.ready, tasks):
                 self._announced = True
+                gc.collect()
+                gc.freeze()  # what is loaded now stays: the collector need not walk it while a call waits
                 self._receiver.start()
                 tasks.append(asyncio.create_task(self._say_alive(), name="alive"))
                 with ready(self._settings.edge_ready, self.boot):
