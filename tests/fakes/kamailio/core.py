@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -90,6 +91,15 @@ class FakeKamailio:
         self.run(route, Context("timer", _NO_MESSAGE, Origin()), "rtimer")
         self._drain()
         return self.sent[before:]
+
+    @contextmanager
+    def in_timer(self) -> Iterator[None]:
+        """Inside, the script's own functions may be called as from a timer's handler."""
+        self._contexts.append(Context("timer", _NO_MESSAGE, Origin()))
+        try:
+            yield
+        finally:
+            self._contexts.pop()
 
     def run_http(self, route: str, raw: str) -> None:
         """An HTTP request arrives."""

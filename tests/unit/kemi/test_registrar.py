@@ -1,0 +1,294 @@
+"""The registrar's process: what it sends, when, and what it tells the edge agent."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from kemi import wire
+from kemi.registrar import Registrar
+from tests.fakes.edge import CONNECTION, PBX, Edge, connection, requests
+from tests.fakes.kamailio import Sent
+from tests.fakes.kamailio.modules import digest_response, digest_values
+
+NOW = 1_800_000_000.0
+CHALLENGE = 'WWW-Authenticate: Digest realm="asterisk", nonce="n1", algorithm=MD5, qop="auth"'
+
+
+class Pbx:
+    """A registrar under test, and the PBX it registers at."""
+
+    def __init__(self, edge: Edge, now: float = NOW) -> None:
+        random.seed(7)
+        self.edge, self.now = edge, now
+        edge.events()
+        with edge.kamailio.in_timer():
+            self.registrar = Registrar(edge.node, now)
+
+    def tick(self, later: float = 0.0) -> list[Sent]:
+        """Time passes, the timer fires; the REGISTERs that left."""
+        self.now += later
+        before = len(self.edge.kamailio.sent)
+        with self.edge.kamailio.in_timer():
+            self.registrar.tick(self.now)
+        return requests(self.edge.kamailio.sent[before:], "REGISTER")
+
+    def answer(self, sent: Sent, code: int, *headers: str) -> list[Sent]:
+        """The PBX answers; what left at the next tick."""
+        self.edge.answer(sent, code, "Because", *headers, origin=PBX)
+        return self.tick(0.02)
+
+    def accept(self, sent: Sent, expires: int = 600) -> list[Sent]:
+        return self.answer(sent, 200, f"Contact: {sent.message.get('Contact')};expires={expires}")
+
+    def upstream(self) -> list[wire.UpstreamEvent]:
+        return self.edge.events_of(wire.UpstreamEvent)
+
+
+@pytest.fixture
+def pbx(edge: Edge) -> Pbx:
+    edge.put("connection", CONNECTION, connection())
+    return Pbx(edge)
+
+
+def test_a_connection_is_registered_with_its_opaque_contact(pbx: Pbx) -> None:
+    (sent,) = pbx.tick()
+    assert sent.message.uri == "sip:pbx.example"
+    assert (sent.to, sent.socket) == ("sip:192.0.2.7:5060;transport=udp", "udp:127.0.7.1:5060")
+    assert sent.message.get("Contact") == f"<sip:{CONNECTION}@127.0.7.1:5060>"
+    assert sent.message.get("To") == "<sip:1002@pbx.example>"
+    assert sent.message.get("Expires") == "600"
+    assert not sent.message.has("Authorization")
+
+
+def test_a_challenge_is_answered_at_the_next_tick(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    (second,) = pbx.answer(first, 401, CHALLENGE)
+    values = digest_values(second.message.get("Authorization"))
+    assert values["response"] == digest_response(connection().ha1_md5, "REGISTER", values)
+    assert values["uri"] == second.message.uri
+    assert pbx.accept(second) == []
+    (event,) = pbx.upstream()
+    assert (event.connection, event.state, event.code, event.realm) == (
+        CONNECTION,
+        "registered",
+        200,
+        "asterisk",
+    )
+    assert event.expires == 600
+    assert 0 < event.rtt_ms < 1000
+
+
+def test_r1_call_id_and_from_tag_stay_and_cseq_grows(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    (second,) = pbx.answer(first, 401, CHALLENGE)
+    pbx.accept(second)
+    (third,) = pbx.tick(598)
+    messages = [s.message for s in (first, second, third)]
+    assert len({m.get("Call-ID") for m in messages}) == 1
+    assert len({m.get("From") for m in messages}) == 1
+    numbers = [int(m.get("CSeq").split(" ")[0]) for m in messages]
+    assert numbers == sorted(set(numbers))
+
+
+def test_r1_a_refresh_uses_the_nonce_again(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    (second,) = pbx.answer(first, 401, CHALLENGE)
+    pbx.accept(second)
+    (third,) = pbx.tick(598)
+    values = digest_values(third.message.get("Authorization"))
+    assert (values["nonce"], values["nc"]) == ("n1", "00000002")
+
+
+def test_r1_a_restart_keeps_the_registration_and_its_identity(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    pbx.accept(first)
+    (event,) = pbx.upstream()
+    pbx.edge.table("upstream")[CONNECTION] = event.durable
+    reborn = Pbx(pbx.edge, NOW + 30)
+    assert reborn.tick() == []
+    (refresh,) = reborn.tick(560)
+    assert refresh.message.get("Call-ID") == first.message.get("Call-ID")
+    assert refresh.message.get("From") == first.message.get("From")
+    assert int(refresh.message.get("CSeq").split(" ")[0]) > int(first.message.get("CSeq").split(" ")[0])
+
+
+def test_a_kept_state_that_cannot_be_read_is_said_and_the_account_registered(edge: Edge) -> None:
+    edge.put("connection", CONNECTION, connection())
+    edge.table("upstream")[CONNECTION] = "{}"
+    assert len(Pbx(edge).tick()) == 1
+    assert CONNECTION in edge.kamailio.errors[0]
+
+
+def test_a_connection_document_that_cannot_be_read_harms_no_other(edge: Edge) -> None:
+    edge.table("connection")["broken"] = '{"v":1,"aors":3}'
+    edge.put("connection", CONNECTION, connection())
+    (sent,) = Pbx(edge).tick()
+    assert CONNECTION in sent.message.get("Contact")
+    assert len(edge.kamailio.errors) == 1
+
+
+def test_a_connection_that_does_not_register_sends_nothing(edge: Edge) -> None:
+    edge.put("connection", "trunk", connection(register=False))
+    edge.put("connection", "unresolved", connection(next_hop=""))
+    pbx = Pbx(edge)
+    assert pbx.tick() == []
+    assert pbx.tick(600) == []
+
+
+def test_tls_goes_out_of_the_tls_socket(edge: Edge) -> None:
+    edge.put("connection", CONNECTION, connection(next_hop="sip:192.0.2.7:5061;transport=TLS"))
+    (sent,) = Pbx(edge).tick()
+    assert sent.socket == "tls:127.0.7.1:5061"
+    assert sent.message.get("Contact") == f"<sip:{CONNECTION}@127.0.7.1:5061;transport=tls>"
+
+
+def test_r8_silence_is_noticed_and_tried_again(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    assert pbx.tick(4.9) == []
+    pbx.tick(0.2)
+    (event,) = pbx.upstream()
+    assert (event.state, event.code, event.reason) == ("unreachable", 0, "no answer")
+    (again,) = pbx.tick(10)
+    assert int(again.message.get("CSeq").split(" ")[0]) > int(first.message.get("CSeq").split(" ")[0])
+
+
+def test_r8_a_register_that_cannot_leave_is_tried_again(pbx: Pbx) -> None:
+    pbx.edge.kamailio.unreachable.add("sip:192.0.2.7:5060;transport=udp")
+    assert pbx.tick() == []
+    (event,) = pbx.upstream()
+    assert (event.state, event.reason) == ("unreachable", "could not be sent")
+    pbx.edge.kamailio.unreachable.clear()
+    assert len(pbx.tick(10)) == 1
+
+
+def test_a_late_reply_to_an_earlier_register_is_ignored(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    pbx.tick(5.1)
+    (second,) = pbx.tick(10)
+    assert pbx.answer(first, 403) == []
+    assert [e.code for e in pbx.upstream()] == [0]
+    pbx.accept(second)
+    assert [e.state for e in pbx.upstream()] == ["registered"]
+
+
+def test_a_reply_twice_counts_once(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    pbx.accept(first)
+    pbx.accept(first)
+    assert len(pbx.upstream()) == 1
+
+
+def test_replies_to_other_peoples_registers_are_left_alone(pbx: Pbx) -> None:
+    (sent,) = pbx.tick()
+    foreign = Sent(
+        type(sent.message)(
+            sent.message.first,
+            tuple((n, "someone-else" if n == "Call-ID" else v) for n, v in sent.message.headers),
+        ),
+        sent.to,
+    )
+    pbx.answer(foreign, 403)
+    assert pbx.upstream() == []
+
+
+def test_r2_a_wrong_password_stops_after_three_rounds(pbx: Pbx) -> None:
+    sent, states = 0, []
+    for _ in range(12):
+        (*due,) = pbx.tick(700)
+        while due:
+            sent += 1
+            due = pbx.answer(due[0], 401, CHALLENGE)
+        states += [e.state for e in pbx.upstream()]
+    assert states == ["refused", "refused", "stopped"]
+    assert sent == 6
+    assert pbx.tick(1_000_000) == []
+
+
+def test_r3_a_423_is_obeyed_at_once(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    (second,) = pbx.answer(first, 423, "Min-Expires: 1800")
+    assert second.message.get("Expires") == "1800"
+
+
+def test_r3_the_realm_is_told_and_the_credential_taken_when_it_comes(edge: Edge) -> None:
+    edge.put("connection", CONNECTION, connection(realm="", ha1_md5="", ha1_sha256=""))
+    pbx = Pbx(edge)
+    (first,) = pbx.tick()
+    assert pbx.answer(first, 401, CHALLENGE) == []
+    (event,) = pbx.upstream()
+    assert (event.state, event.realm, event.algorithm) == ("awaiting-credential", "asterisk", "MD5")
+    edge.put("connection", CONNECTION, connection())
+    edge.table("changes")[CONNECTION] = "1"
+    (second,) = pbx.tick(0.1)
+    assert second.message.has("Authorization")
+    assert edge.table("changes") == {}
+
+
+def test_r4_a_200_without_our_contact_is_told_as_offline(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    pbx.answer(first, 200, "Contact: <sip:somebody@192.0.2.99>;expires=60")
+    assert [e.state for e in pbx.upstream()] == ["offline"]
+
+
+def test_r6_a_removed_connection_is_signed_off_with_its_credential(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    (second,) = pbx.answer(first, 401, CHALLENGE)
+    pbx.accept(second)
+    del pbx.edge.table("connection")[CONNECTION]
+    pbx.edge.table("changes")[CONNECTION] = "1"
+    (farewell,) = pbx.tick(0.02)
+    assert farewell.message.get("Expires") == "0"
+    assert farewell.message.has("Authorization")
+    pbx.answer(farewell, 200)
+    assert [e.state for e in pbx.upstream()] == ["registered", "unregistered"]
+    assert pbx.tick(1_000_000) == []
+
+
+def test_r6_a_change_that_needs_no_new_registration_sends_nothing(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    pbx.accept(first)
+    pbx.edge.put("connection", CONNECTION, connection(early_ringing=False))
+    pbx.edge.table("changes")[CONNECTION] = "1"
+    assert pbx.tick(0.02) == []
+
+
+def test_a_new_revision_is_registered_at_once(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    pbx.accept(first)
+    pbx.edge.put("connection", CONNECTION, connection(user="1003", revision="2"))
+    pbx.edge.table("changes")[CONNECTION] = "1"
+    (second,) = pbx.tick(0.02)
+    assert second.message.get("To") == "<sip:1003@pbx.example>"
+
+
+def test_r1_a_thousand_accounts_do_not_leave_in_one_tick(edge: Edge) -> None:
+    for number in range(1000):
+        edge.put("connection", f"c{number:04}", connection())
+    pbx = Pbx(edge)
+    sent = [len(pbx.tick(0.02)) for _ in range(10)]
+    assert sent == [100] * 10
+
+
+def test_r1_refreshes_of_accounts_registered_together_are_spread(edge: Edge) -> None:
+    for number in range(100):
+        edge.put("connection", f"c{number:04}", connection())
+    pbx = Pbx(edge)
+    for sent in pbx.tick():
+        pbx.accept(sent)
+    per_minute = []
+    for _ in range(10):
+        refreshes = pbx.tick(60)
+        per_minute.append(len(refreshes))
+        for sent in refreshes:
+            pbx.accept(sent)
+    assert sum(per_minute) == 100
+    assert max(per_minute) < 40
+    assert per_minute[:4] == [0, 0, 0, 0]
+
+
+def test_the_timers_route_makes_its_registrar_and_keeps_it(edge: Edge) -> None:
+    edge.put("connection", CONNECTION, connection())
+    assert len(requests(edge.kamailio.run_timer("ksr_rtimer_registrar"), "REGISTER")) == 1
+    assert requests(edge.kamailio.run_timer("ksr_rtimer_registrar"), "REGISTER") == []

@@ -1,0 +1,414 @@
+"""One registration at one PBX: what each answer leads to."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kemi import registrar_state, wire
+from kemi.registrar_state import Account, Reply, Send, Wait
+from tests.fakes.edge import connection
+from tests.fakes.kamailio.modules import digest_response, digest_values
+
+NOW = 1_800_000_000.0
+OURS = "<sip:c8f2k1@127.0.7.1:5060>"
+CHALLENGE = 'Digest realm="asterisk", nonce="n1", opaque="o", algorithm=MD5, qop="auth"'
+SHA256 = 'Digest realm="asterisk", nonce="n2", algorithm=SHA-256, qop="auth"'
+
+
+def account(**changes: object) -> Account:
+    return Account("c8f2k1", connection(**changes), NOW)
+
+
+def ok(contacts: str = f"{OURS};expires=600", extra: str = "", info: str = "") -> Reply:
+    return Reply(200, "OK", 1, contacts=contacts, extra=extra, authentication_info=info)
+
+
+def challenge(text: str = CHALLENGE, code: int = 401) -> Reply:
+    return Reply(code, "Unauthorized", 1, challenge=text)
+
+
+def answered(a: Account, reply: Reply, now: float = NOW, jitter: float = 0.5) -> object:
+    return registrar_state.answered(a, reply, now, jitter)
+
+
+def registered(granted: int = 600, jitter: float = 0.5) -> Account:
+    a = account()
+    answered(a, ok(f"{OURS};expires={granted}"), jitter=jitter)
+    assert a.state == "registered"
+    return a
+
+
+# ------------------------------------------------------------------------------------------------- challenge
+
+
+def test_a_new_account_is_due_at_once_and_sends_no_credential() -> None:
+    a = account()
+    assert (a.state, a.due) == ("new", NOW)
+    assert registrar_state.credential(a, "sip:pbx.example", "c") == ""
+
+
+def test_a_challenge_is_answered_with_the_credential() -> None:
+    a = account()
+    assert answered(a, challenge()) == Send()
+    line = registrar_state.credential(a, "sip:pbx.example", "c")
+    values = digest_values(line)
+    assert (values["username"], values["realm"], values["nc"]) == ("1002", "asterisk", "00000001")
+    assert values["response"] == digest_response(connection().ha1_md5, "REGISTER", values)
+
+
+def test_the_strongest_challenge_is_answered() -> None:
+    a = account()
+    answered(a, challenge(f"{CHALLENGE}, {SHA256}"))
+    assert "algorithm=SHA-256" in registrar_state.credential(a, "sip:pbx.example", "c")
+
+
+def test_md5_is_answered_when_there_is_no_ha1_for_the_stronger_one() -> None:
+    a = account(ha1_sha256="")
+    assert answered(a, challenge(f"{CHALLENGE}, {SHA256}")) == Send()
+    assert "algorithm=MD5" in registrar_state.credential(a, "sip:pbx.example", "c")
+
+
+def test_a_407_is_answered_in_its_own_header() -> None:
+    a = account()
+    assert answered(a, challenge(code=407)) == Send()
+    assert registrar_state.credential(a, "sip:pbx.example", "c").startswith("Proxy-Authorization:")
+
+
+def test_the_nonce_is_used_again_with_a_higher_count() -> None:
+    a = account()
+    answered(a, challenge())
+    counts = [digest_values(registrar_state.credential(a, "sip:p", "c"))["nc"] for _ in range(3)]
+    assert counts == ["00000001", "00000002", "00000003"]
+
+
+def test_the_next_nonce_of_the_pbx_is_taken() -> None:
+    a = account()
+    answered(a, challenge())
+    answered(a, ok(info='nextnonce="n9"'))
+    values = digest_values(registrar_state.credential(a, "sip:p", "c"))
+    assert (values["nonce"], values["nc"]) == ("n9", "00000001")
+
+
+def test_a_next_nonce_that_kamailio_would_rewrite_is_not_taken() -> None:
+    a = account()
+    answered(a, challenge())
+    answered(a, ok(info='nextnonce="n!!9"'))
+    assert digest_values(registrar_state.credential(a, "sip:p", "c"))["nonce"] == "n1"
+
+
+def test_an_old_nonce_is_replaced_without_counting_as_a_refusal() -> None:
+    a = account()
+    answered(a, challenge())
+    answered(a, ok())
+    assert answered(a, challenge(CHALLENGE.replace("n1", "n7"))) == Send()
+    assert (a.failures, digest_values(registrar_state.credential(a, "sip:p", "c"))["nonce"]) == (0, "n7")
+
+
+def test_stale_is_believed_three_times_at_most() -> None:
+    a = account()
+    sends = 0
+    while answered(a, challenge(f"{CHALLENGE}, stale=true")) == Send():
+        sends += 1
+        assert sends < 10
+    assert sends == 3
+    assert a.state == "refused"
+
+
+@pytest.mark.parametrize("realm", ["elsewhere", "Asterisk", "asterisk ", ""])
+def test_s7_a_challenge_for_another_realm_gets_no_answer(realm: str) -> None:
+    a = account()
+    assert answered(a, challenge(f'Digest realm="{realm}", nonce="n", qop="auth"')) == Wait()
+    assert registrar_state.credential(a, "sip:p", "c") == ""
+    assert a.state == "refused"
+    assert a.due > NOW
+
+
+def test_s7_our_realm_among_foreign_ones_is_answered() -> None:
+    a = account()
+    assert (
+        answered(a, challenge(f'Digest realm="elsewhere", nonce="x", algorithm=SHA-256, {CHALLENGE}'))
+        == Send()
+    )
+    assert 'realm="asterisk"' in registrar_state.credential(a, "sip:p", "c")
+
+
+def test_a_challenge_we_cannot_answer_is_a_refusal() -> None:
+    a = account()
+    assert answered(a, challenge('Digest realm="asterisk", nonce="a!!b"')) == Wait()
+    assert a.state == "refused"
+
+
+def test_r3_the_realm_is_learned_and_the_credential_for_it_awaited() -> None:
+    a = account(realm="", ha1_md5="", ha1_sha256="")
+    assert answered(a, challenge()) == Wait()
+    assert a.state == "awaiting-credential"
+    assert a.challenge is not None
+    assert a.challenge.realm == "asterisk"
+    assert registrar_state.credential(a, "sip:p", "c") == ""
+    registrar_state.changed(a, connection(), NOW + 1)
+    assert (a.state, a.due) == ("new", NOW + 1)
+    assert registrar_state.credential(a, "sip:p", "c") != ""
+
+
+# -------------------------------------------------------------------------------------------------- refusals
+
+
+def refuse_with_wrong_password(a: Account, now: float) -> int:
+    """One round: the PBX challenges whatever is sent. Returns the REGISTERs sent in answer."""
+    sends = 0
+    while answered(a, challenge(), now) == Send():
+        sends += 1
+        assert sends < 10
+    return sends
+
+
+def test_r2_a_wrong_password_is_tried_once_a_round() -> None:
+    a = account()
+    assert refuse_with_wrong_password(a, NOW) == 1
+    assert a.state == "refused"
+
+
+def test_r2_a_wrong_password_backs_off_and_stops_after_a_few() -> None:
+    a = account()
+    now, pauses = NOW, []
+    for _ in range(10):
+        refuse_with_wrong_password(a, now)
+        if a.due == float("inf"):
+            break
+        pauses.append(a.due - now)
+        now = a.due
+    assert len(pauses) == 2
+    assert all(pause >= 60 for pause in pauses)
+    assert a.state == "stopped"
+
+
+@pytest.mark.parametrize("code", [403, 404])
+def test_r2_a_forbidden_or_unknown_account_stops_after_a_few(code: int) -> None:
+    a = account()
+    for _ in range(3):
+        assert answered(a, Reply(code, "No", 1), NOW) == Wait()
+    assert a.state == "stopped"
+
+
+def test_r2_a_stopped_account_starts_again_when_it_is_changed() -> None:
+    a = account()
+    for _ in range(3):
+        answered(a, Reply(403, "No", 1))
+    registrar_state.changed(a, connection(ha1_md5="f" * 32), NOW + 9)
+    assert (a.state, a.failures, a.due) == ("new", 0, NOW + 9)
+
+
+def test_a_success_forgets_the_refusals_before_it() -> None:
+    a = account()
+    answered(a, Reply(403, "No", 1))
+    answered(a, Reply(403, "No", 1))
+    answered(a, ok())
+    assert a.failures == 0
+    answered(a, Reply(403, "No", 1))
+    assert a.state == "refused"
+
+
+def test_r3_silence_is_tried_again_for_ever_with_growing_pauses() -> None:
+    a = account()
+    pauses = []
+    for _ in range(12):
+        registrar_state.silent(a, NOW, 0.5)
+        pauses.append(a.due - NOW)
+    assert pauses == sorted(pauses)
+    assert pauses[0] >= 2.5
+    assert pauses[-1] <= 600
+    assert a.state == "unreachable"
+
+
+def test_retry_after_is_waited_for() -> None:
+    a = account()
+    answered(a, Reply(503, "Busy", 1, extra="120 (maintenance)"))
+    assert (a.state, a.due) == ("unreachable", NOW + 120)
+
+
+def test_a_retry_after_that_is_no_number_is_ignored() -> None:
+    a = account()
+    answered(a, Reply(503, "Busy", 1, extra="soon"))
+    assert NOW < a.due < NOW + 10
+
+
+# ------------------------------------------------------------------------------------------------- 423, 2xx
+
+
+def test_r3_a_423_raises_the_expiry_and_is_sent_again() -> None:
+    a = account()
+    assert answered(a, Reply(423, "Interval Too Brief", 1, extra="1800")) == Send()
+    assert a.expires == 1800
+
+
+def test_r3_a_423_never_lowers_the_expiry() -> None:
+    a = account()
+    answered(a, Reply(423, "Interval Too Brief", 1, extra="60"))
+    assert a.expires == 600
+
+
+def test_r3_a_pbx_that_always_says_423_is_not_obeyed_for_ever() -> None:
+    a = account()
+    sends = 0
+    while answered(a, Reply(423, "Interval Too Brief", 1, extra="1800")) == Send():
+        sends += 1
+        assert sends < 10
+    assert a.state == "unreachable"
+    assert a.due > NOW
+
+
+def test_r4_a_200_without_our_contact_is_offline_not_registered() -> None:
+    a = account()
+    assert answered(a, ok("<sip:other@127.0.7.1:5060>;expires=600")) == Wait()
+    assert a.state == "offline"
+    assert a.due >= NOW + 30
+
+
+@pytest.mark.parametrize(
+    ("contacts", "extra", "granted"),
+    [
+        (f"{OURS};expires=300", "", 300),
+        (f"<sip:other@x>;expires=60, {OURS};expires=300", "7", 300),
+        (f'"Line, 2" {OURS};q=1;EXPIRES="300", <sip:other@x>;expires=60', "7", 300),
+        (OURS, "300", 300),
+        (OURS, "", 600),
+    ],
+)
+def test_r3_the_expiry_granted_to_our_own_contact_is_used(contacts: str, extra: str, granted: int) -> None:
+    a = account()
+    answered(a, ok(contacts, extra))
+    assert a.expires_at == NOW + granted
+
+
+def test_r3_a_short_grant_does_not_ratchet_down_what_is_asked_for() -> None:
+    a = account()
+    for granted in (300, 120, 60):
+        answered(a, ok(f"{OURS};expires={granted}"))
+        assert a.expires == 600
+
+
+@given(st.integers(10, 86_400), st.floats(0, 1, exclude_max=True))
+def test_r1_the_refresh_falls_within_the_registrations_second_half(granted: int, jitter: float) -> None:
+    a = registered(granted, jitter)
+    assert NOW + granted * 0.5 <= a.due <= NOW + granted - 5.0
+
+
+def test_r1_refreshes_are_spread() -> None:
+    assert len({round(registered(jitter=j / 10).due) for j in range(10)}) == 10
+
+
+# ------------------------------------------------------------------------------------------------ restart
+
+
+def test_r1_a_valid_binding_is_kept_over_a_restart() -> None:
+    before = account()
+    answered(before, challenge())
+    registrar_state.credential(before, "sip:p", "c")
+    before.cseq += 2
+    answered(before, ok())
+    after = Account("c8f2k1", connection(), NOW + 60)
+    after.restore(before.keep(), NOW + 60)
+    assert (after.state, after.due, after.expires_at) == (
+        "registered",
+        round(before.due, 2),
+        before.expires_at,
+    )
+    values = digest_values(registrar_state.credential(after, "sip:p", "c"))
+    assert (values["nonce"], values["nc"]) == ("n1", "00000002")
+
+
+def test_r1_a_refresh_that_fell_due_meanwhile_is_made_at_once() -> None:
+    before = registered()
+    after = Account("c8f2k1", connection(), before.due + 10)
+    after.restore(before.keep(), before.due + 10)
+    assert (after.state, after.due) == ("registered", before.due + 10)
+
+
+def test_r1_a_binding_that_ended_meanwhile_is_registered_anew() -> None:
+    before = registered()
+    after = Account("c8f2k1", connection(), NOW + 3600)
+    after.restore(before.keep(), NOW + 3600)
+    assert (after.state, after.due) == ("new", NOW + 3600)
+
+
+def test_r1_a_connection_changed_meanwhile_is_registered_anew() -> None:
+    before = registered()
+    after = Account("c8f2k1", connection(revision="2"), NOW + 60)
+    after.restore(before.keep(), NOW + 60)
+    assert (after.state, after.due) == ("new", NOW + 60)
+    assert after.cseq > before.cseq
+
+
+def test_r2_a_stopped_account_stays_stopped_over_a_restart() -> None:
+    before = account()
+    for _ in range(3):
+        answered(before, Reply(403, "No", 1))
+    after = Account("c8f2k1", connection(), NOW + 60)
+    after.restore(before.keep(), NOW + 60)
+    assert (after.state, after.due) == ("stopped", float("inf"))
+
+
+@given(st.integers(0, 2**31 - 2), st.integers(1_700_000_000, 2_000_000_000))
+def test_r1_cseq_never_goes_down(cseq: int, now: int) -> None:
+    kept = wire.UpstreamDoc("registered", "1", cseq, now + 9.0, now + 99.0, 600)
+    after = Account("c8f2k1", connection(), float(now))
+    after.restore(kept, float(now))
+    assert after.cseq > cseq
+
+
+def test_r1_cseq_grows_even_when_its_last_value_was_lost() -> None:
+    """One second of life is at least one CSeq, and REGISTERs of one account are seconds apart."""
+    assert Account("c", connection(), NOW + 60).cseq >= Account("c", connection(), NOW).cseq + 60
+
+
+# ------------------------------------------------------------------------------------------------ removal
+
+
+def test_r6_a_removed_account_is_gone_when_the_pbx_has_confirmed() -> None:
+    a = registered()
+    a.removing = True
+    assert answered(a, challenge()) == Send()
+    assert registrar_state.credential(a, "sip:p", "c")
+    answered(a, ok(""))
+    assert a.state == "unregistered"
+
+
+def test_a_removed_account_is_gone_when_the_pbx_is_silent() -> None:
+    a = registered()
+    a.removing = True
+    registrar_state.silent(a, NOW, 0.5)
+    assert a.state == "unregistered"
+
+
+# ---------------------------------------------------------------------------------------------- any answer
+
+
+_replies = st.builds(
+    Reply,
+    code=st.sampled_from([200, 202, 301, 400, 401, 403, 404, 407, 408, 423, 480, 500, 503, 600]),
+    reason=st.just(""),
+    cseq=st.just(1),
+    contacts=st.sampled_from(
+        ["", OURS, f"{OURS};expires=60", "<sip:other@x>", "*", ",,", f"{OURS};expires=x"]
+    ),
+    challenge=st.sampled_from(["", CHALLENGE, SHA256, "Basic realm=x", "Digest", f"{CHALLENGE}, stale=true"]),
+    extra=st.sampled_from(["", "0", "30", "3600", "x", "-1", "12 (later)"]),
+)
+
+
+@given(st.lists(_replies, max_size=25), st.floats(0, 1, exclude_max=True))
+def test_r8_after_any_answers_an_account_has_a_next_step(history: list[Reply], jitter: float) -> None:
+    a = account()
+    sends = 0
+    for reply in history:
+        action = answered(a, reply, NOW, jitter)
+        sends = sends + 1 if action == Send() else 0
+        assert sends <= 3
+        assert action == Send() or a.due > NOW
+        assert (a.due == float("inf")) == (a.state == "stopped")
+        assert re.fullmatch(r"[a-z-]+", a.state)
+        registrar_state.credential(a, "sip:p", "c")
