@@ -71,7 +71,10 @@ class DatabaseSettings:
 
 @dataclass(frozen=True)
 class RtpengineSettings:
-    """``tree`` is the folder of an unpacked rtpengine of another Debian release; None: the system's own."""
+    """``tree`` is the folder of an rtpengine unpacked from another Debian release.
+
+    None: the one scripts/bootstrap has unpacked if there is one, else the system's own.
+    """
 
     ng_port: int = 2223
     rtp_min: int = 30000

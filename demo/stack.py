@@ -30,7 +30,6 @@ from demo.sandbox_client import SandboxClient
 from kemi.wire import TABLE_CONNECTION, TABLE_DEVICE, TABLE_LINE, LineDoc
 
 DOMAIN = "nightbell.test"
-RTPENGINE_TREE = Path("/var/lib/nightbell/trees/rtpengine")
 BUNDLE = "org.nightbell.demo"  # the app on the demo's phones
 TOPICS = {"apns": f"{BUNDLE}.voip", "fcm": BUNDLE}
 
@@ -349,8 +348,6 @@ class Stack:
                     "ng_port": ports["ng"],
                     "rtp_min": 30000,
                     "rtp_max": 31999,
-                    # Debian 13 has a rtpengine that is new enough.
-                    "tree": RTPENGINE_TREE if RTPENGINE_TREE.exists() else "",
                     "control": self.address,
                 },
                 "web": {"address": self.address, "port": ports["web"]},

@@ -12,8 +12,10 @@ from control.host import readiness, render, tables
 from control.host.certificates import ensure_certificate
 from control.host.files import ensure_secret, write_private, write_public
 from control.host.process import Process, Program
-from control.host.tree import Tree
+from control.host.tree import TREES, Tree
 from control.settings import Settings
+
+_RTPENGINE_TREE = TREES / "rtpengine"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Installation:
             f"--port-min={media.rtp_min}",
             f"--port-max={media.rtp_max}",
         )
-        tree = media.tree
+        # Unless told otherwise the unpacked one, if there is one: Debian 12's own is open to CVE-2023-51275.
+        tree = media.tree or (_RTPENGINE_TREE if _RTPENGINE_TREE.exists() else None)
         command = Tree(tree).command("usr/bin/rtpengine", *arguments) if tree else ("rtpengine", *arguments)
         return self._process("rtpengine", command, lambda: readiness.ng(media.control, media.ng_port))
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from control.host.errors import ProgramMissingError
 
+TREES = Path("/var/lib/nightbell/trees")  # where scripts/bootstrap puts them
+
 
 @dataclass(frozen=True)
 class Tree:

@@ -13,11 +13,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from control.host.files import write_private
 from control.host.process import Process, Program
-from control.host.tree import Tree
+from control.host.tree import TREES, Tree
 from demo.pbx.sound import write_tone
 from demo.ports import free_ports
 
-TREE = Path("/var/lib/nightbell/trees/asterisk")
+TREE = TREES / "asterisk"
 VOICEMAIL_TONE = 620  # Hz, what a caller hears when the call went on to the voicemail's stand-in
 HOLD_TONE = 300  # Hz, the music on hold
 MILLIWATT_TONE = 1004  # Hz, extension 601
