@@ -166,14 +166,21 @@ class Edge:
         return self.kamailio.receive(self.invite_from_pbx(*headers, **parts), PBX)
 
     def as_device(
-        self, method: str, device: Device, uri: str, *headers: str, body: str = "", **parts: str
+        self,
+        method: str,
+        device: Device,
+        uri: str,
+        *headers: str,
+        body: str = "",
+        origin: Origin = PHONE,
+        **parts: str,
     ) -> list[Sent]:
         """A device's request, refused once and then sent with its digest; returns what the second one causes."""
         parts = {
-            "via": f"SIP/2.0/UDP {PHONE.address}:{PHONE.port};branch=z9hG4bKdevice{self._numbers}",
+            "via": f"SIP/2.0/UDP {origin.address}:{origin.port};branch=z9hG4bKdevice{self._numbers}",
             "from_": f"<sip:{device.id}@{DOMAIN}>;tag=d{self._numbers}",
         } | parts
-        first = self.kamailio.receive(self.request(method, uri, *headers, body=body, **parts), PHONE)
+        first = self.kamailio.receive(self.request(method, uri, *headers, body=body, **parts), origin)
         challenge = first[-1].message
         assert challenge.code in (401, 407), challenge.first
         kind = "WWW-Authenticate" if challenge.code == 401 else "Proxy-Authenticate"
@@ -187,9 +194,16 @@ class Edge:
             f'response="{digest_response(ha1, method, given)}"'
         )
         parts |= {"cseq": f"2 {method}", "via": parts["via"] + "a"}
-        return self.kamailio.receive(self.request(method, uri, line, *headers, body=body, **parts), PHONE)
+        return self.kamailio.receive(self.request(method, uri, line, *headers, body=body, **parts), origin)
 
-    def register(self, device: Device, *headers: str, contact: str = "", expires: int = 600) -> list[Sent]:
+    def register(
+        self,
+        device: Device,
+        *headers: str,
+        contact: str = "",
+        expires: int | str = 600,
+        origin: Origin = PHONE,
+    ) -> list[Sent]:
         """A device registers, with its digest."""
         return self.as_device(
             "REGISTER",
@@ -198,6 +212,7 @@ class Edge:
             f"Contact: {contact or f'<{device.contact}>'}",
             f"Expires: {expires}",
             *headers,
+            origin=origin,
             to=f"<sip:{device.id}@{DOMAIN}>",
         )
 

@@ -167,7 +167,7 @@ class FakeKamailio:
         to = f"{origin.address}:{origin.port}"
         if to == self.park:
             raise FakeError("a reply to the park socket")
-        if origin.local_port == self._park_port:
+        if origin == self._from_ourselves:
             self._loopback.append((reply, Origin("127.0.0.1", self._park_port, "udp", 5060)))
         else:
             self.sent.append(Sent(reply, to))
@@ -242,10 +242,14 @@ class FakeKamailio:
     def _park_port(self) -> int:
         return int(self.park.rpartition(":")[2])
 
+    @property
+    def _from_ourselves(self) -> Origin:
+        return Origin("127.0.0.1", 5060, "udp", self._park_port)
+
     def _out(self, message: Message, to: str) -> None:
         uri = Uri.parse(to)
         if uri and f"{uri.host}:{uri.port}" == self.park:
-            self._loopback.append((message, Origin("127.0.0.1", 5060, "udp", self._park_port)))
+            self._loopback.append((message, self._from_ourselves))
         else:
             self.sent.append(Sent(message, to))
 

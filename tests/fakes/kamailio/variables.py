@@ -93,6 +93,7 @@ _MESSAGE = {
     "$rU",
     "$fU",
     "$fn",
+    "$ft",
     "$tU",
     "$ci",
     "$cs",
@@ -125,6 +126,8 @@ def _of_message(name: str, context: Context) -> Value:
             return _user(NameAddr.parse(message.get("From")).uri)
         case "$fn":
             return NameAddr.parse(message.get("From")).display or None
+        case "$ft":
+            return NameAddr.parse(message.get("From")).parameter("tag") or None
         case "$tU":
             return _user(NameAddr.parse(message.get("To")).uri)
         case "$ci":

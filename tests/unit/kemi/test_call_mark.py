@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,10 +20,16 @@ def test_a_reference_is_sixteen_hexadecimal_digits_and_new_each_time() -> None:
     assert len(bytes.fromhex(first)) == 8
 
 
-@given(st.booleans(), st.text(max_size=60))
-def test_a_mark_is_read_back(relayed: bool, call_id: str) -> None:
-    mark = Mark(call_mark.new_reference(), relayed)
+@given(st.booleans(), st.booleans(), st.text(max_size=60))
+def test_a_mark_is_read_back(relayed: bool, outbound: bool, call_id: str) -> None:
+    mark = Mark(call_mark.new_reference(), relayed, outbound, call_mark.short_tag("caller"))
     assert call_mark.unseal(call_mark.seal(mark, call_id, KEY), call_id, KEY) == mark
+
+
+@pytest.mark.parametrize(("outbound", "device"), [(True, "caller"), (False, "callee")])
+def test_s6_the_device_is_told_from_the_pbx_by_its_tag(outbound: bool, device: str) -> None:
+    mark = Mark("00d1a2b3c4e5f607", True, outbound, call_mark.short_tag("caller"))
+    assert {tag for tag in ("caller", "callee") if mark.is_device(tag)} == {device}
 
 
 def test_a_mark_is_refused_for_another_call() -> None:
