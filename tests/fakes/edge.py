@@ -98,6 +98,8 @@ class Edge:
         install(None)
         self._agent.close()
         self.node.events._socket.close()
+        if self.handler.node is not None:
+            self.handler.node.events._socket.close()
 
     # -- what the edge agent sees and does
 

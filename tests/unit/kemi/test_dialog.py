@@ -1,0 +1,145 @@
+"""Requests within a call: only along a Route of our own making, media kept in step."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi import call_mark, wire
+from kemi.call_mark import Mark
+from tests.fakes.edge import ALICE, PBX, PHONE, SDP, Edge, codes, replies, requests
+from tests.fakes.kamailio import Sent
+
+CALL = "00d1a2b3c4e5f607"
+
+
+def route(edge: Edge, relayed: bool = True, call_id: str = "the-call") -> str:
+    mark = call_mark.seal(Mark(CALL, relayed), call_id, edge.node.key)
+    return f"Route: <sip:127.0.7.1:5060;lr;nb={mark}>"
+
+
+def in_dialog(edge: Edge, method: str, *headers: str, body: str = "", uri: str = ALICE.contact) -> list[Sent]:
+    text = edge.request(
+        method,
+        uri,
+        *headers,
+        body=body,
+        to=f"<sip:x@{edge.node.settings.domain}>;tag=theirs",
+        call_id="the-call",
+    )
+    return edge.kamailio.receive(text, PBX)
+
+
+def commands(edge: Edge) -> list[str]:
+    return [command[0] for command in edge.kamailio.rtpengine.commands]
+
+
+def test_a_bye_is_passed_on_and_ends_media_and_journal(edge: Edge) -> None:
+    (bye,) = requests(in_dialog(edge, "BYE", route(edge)), "BYE")
+    assert (bye.to, bye.message.has("Route")) == (ALICE.contact, False)
+    assert commands(edge) == ["delete"]
+    assert [(e.call, e.step) for e in edge.events_of(wire.CallEvent)] == [(CALL, "bye")]
+    assert codes(edge.answer(bye, 200, "OK")) == [200]
+
+
+def test_a_direct_call_has_no_media_to_end(edge: Edge) -> None:
+    assert len(requests(in_dialog(edge, "BYE", route(edge, relayed=False)), "BYE")) == 1
+    assert commands(edge) == []
+
+
+def test_s4_a_reinvite_is_offered_and_answered_again(edge: Edge) -> None:
+    (invite,) = requests(in_dialog(edge, "INVITE", route(edge), body=SDP), "INVITE")
+    assert invite.message.has("Record-Route")
+    assert codes(edge.answer(invite, 200, "OK", f"Contact: <{ALICE.contact}>", body=SDP))[-1] == 200
+    assert commands(edge) == ["offer", "answer"]
+
+
+def test_s4_a_reinvite_without_a_body_is_offered_in_the_reply_and_answered_in_the_ack(edge: Edge) -> None:
+    (invite,) = requests(in_dialog(edge, "INVITE", route(edge)), "INVITE")
+    edge.answer(invite, 200, "OK", body=SDP)
+    in_dialog(edge, "ACK", route(edge), body=SDP)
+    assert commands(edge) == ["offer", "answer"]
+
+
+def test_s4_an_update_is_offered_and_answered(edge: Edge) -> None:
+    (update,) = requests(in_dialog(edge, "UPDATE", route(edge), body=SDP), "UPDATE")
+    edge.answer(update, 200, "OK", body=SDP)
+    assert commands(edge) == ["offer", "answer"]
+
+
+def test_s4_a_refused_reinvite_leaves_media_as_it_was(edge: Edge) -> None:
+    (invite,) = requests(in_dialog(edge, "INVITE", route(edge), body=SDP), "INVITE")
+    assert codes(edge.answer(invite, 488, "Not Acceptable Here")) == [488]
+    assert commands(edge) == ["offer"]
+
+
+def test_a_direct_reinvite_leaves_media_alone(edge: Edge) -> None:
+    (invite,) = requests(in_dialog(edge, "INVITE", route(edge, relayed=False), body=SDP), "INVITE")
+    edge.answer(invite, 200, "OK", body=SDP)
+    assert commands(edge) == []
+
+
+def test_an_ack_is_passed_on(edge: Edge) -> None:
+    assert len(requests(in_dialog(edge, "ACK", route(edge)), "ACK")) == 1
+    assert commands(edge) == []
+
+
+@pytest.mark.parametrize("method", ["INFO", "REFER", "NOTIFY", "SUBSCRIBE", "PRACK", "MESSAGE"])
+def test_other_requests_are_passed_on(edge: Edge, method: str) -> None:
+    (sent,) = requests(in_dialog(edge, method, route(edge)), method)
+    assert sent.message.has("Record-Route") == (method in ("NOTIFY", "SUBSCRIBE"))
+
+
+def test_a_device_behind_nat_is_reached_by_its_alias(edge: Edge) -> None:
+    uri = f"sip:{ALICE.id}@10.0.0.9:5060;alias=198.51.100.20~40000~3"
+    (bye,) = requests(in_dialog(edge, "BYE", route(edge), uri=uri), "BYE")
+    assert bye.to == "sip:198.51.100.20:40000;transport=tls"
+    assert "alias" not in bye.message.uri
+
+
+@pytest.mark.parametrize("method", ["BYE", "INVITE", "INFO", "REGISTER", "MESSAGE"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "X-No: route",
+        "Route: <sip:127.0.7.1:5060;lr>",
+        "Route: <sip:127.0.7.1:5060;lr;nb=>",
+        "Route: <sip:127.0.7.1:5060;lr;nb=00d1a2b3c4e5f607.r.0123456789abcdef>",
+        "Route: nonsense",
+        "Route: <>",
+        "Route: ;nb=.;nb=.",
+    ],
+)
+def test_a_request_along_a_route_not_ours_goes_nowhere(edge: Edge, method: str, header: str) -> None:
+    sent = in_dialog(edge, method, header)
+    assert codes(sent) == [481]
+    assert requests(sent, method) == []
+
+
+def test_a_route_of_another_call_goes_nowhere(edge: Edge) -> None:
+    assert codes(in_dialog(edge, "BYE", route(edge, call_id="another"))) == [481]
+
+
+def test_a_sealed_mark_on_another_proxys_route_goes_nowhere(edge: Edge) -> None:
+    foreign = route(edge).replace("127.0.7.1", "203.0.113.66")
+    sent = in_dialog(edge, "BYE", foreign)
+    assert codes(sent) == [481]
+    assert commands(edge) == []
+
+
+def test_an_ack_along_a_route_not_ours_is_not_answered(edge: Edge) -> None:
+    assert in_dialog(edge, "ACK", "Route: <sip:203.0.113.66;lr>") == []
+
+
+def test_the_dialog_of_a_real_call_is_followed_both_ways(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    edge.call_from_pbx()
+    (invite,) = requests(edge.register(ALICE), "INVITE")
+    (ok,) = replies(edge.answer(invite, 200, "OK", f"Contact: <{ALICE.contact}>", body=SDP))
+    recorded = invite.message.get("Record-Route")
+    dialog = {"from_": ok.get("From"), "to": ok.get("To"), "call_id": ok.get("Call-ID")}
+    ack = edge.request("ACK", ALICE.contact, f"Route: {recorded}", **dialog)
+    assert len(requests(edge.kamailio.receive(ack, PBX), "ACK")) == 1
+    turned = dialog | {"from_": dialog["to"], "to": dialog["from_"]}
+    bye = edge.request("BYE", "sip:1001@192.0.2.7:5060", f"Route: {recorded}", **turned)
+    (sent,) = requests(edge.kamailio.receive(bye, PHONE), "BYE")
+    assert sent.to == "sip:1001@192.0.2.7:5060"

@@ -1,0 +1,168 @@
+"""A device registers: who is believed, what is kept, what the edge agent is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemi import wire
+from tests.fakes.edge import ALICE, ALICE_AOR, DOMAIN, PHONE, Device, Edge, codes, replies
+
+URI = f"sip:{DOMAIN}"
+
+
+def told(edge: Edge) -> list[wire.RegisterEvent]:
+    return edge.events_of(wire.RegisterEvent)
+
+
+def bindings(edge: Edge, device: Device = ALICE) -> list[str]:
+    return [b.contact for b in edge.kamailio.registrar.bindings(edge.node.device_uri(device.id))]
+
+
+def test_a_device_registers(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    (reply,) = replies(edge.register(ALICE, "User-Agent: Linphone/5.2"))
+    assert (reply.code, reply.get("Contact")) == (200, f"<{ALICE.contact}>;expires=600")
+    assert bindings(edge) == [ALICE.contact]
+    (event,) = told(edge)
+    assert (event.device, event.action, event.reply, event.expires) == (ALICE.id, "added", 200, 600)
+    assert (event.contact, event.user_agent) == (ALICE.contact, "Linphone/5.2")
+    assert event.source == f"udp:{PHONE.address}:{PHONE.port}"
+
+
+def test_a_device_is_challenged_first(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    (reply,) = replies(edge.kamailio.receive(edge.request("REGISTER", URI), PHONE))
+    assert reply.code == 401
+    assert f'realm="{DOMAIN}"' in reply.get("WWW-Authenticate")
+    assert 'qop="auth"' in reply.get("WWW-Authenticate")
+    assert told(edge) == []
+
+
+def test_a_wrong_password_is_refused_and_told(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    (reply,) = replies(edge.register(Device(ALICE.id, "guess")))
+    assert reply.code == 401
+    assert bindings(edge) == []
+    (event,) = told(edge)
+    assert (event.device, event.action, event.reply, event.reason) == (
+        ALICE.id,
+        "refused",
+        401,
+        "wrong password",
+    )
+
+
+def test_an_unknown_device_gets_the_same_answer_as_a_wrong_password(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    (unknown,) = replies(edge.register(Device("nobody-000000")))
+    (wrong,) = replies(edge.register(Device(ALICE.id, "guess")))
+    assert unknown.first == wrong.first
+    assert [name for name, _ in unknown.headers] == [name for name, _ in wrong.headers]
+    assert [event.reason for event in told(edge)] == ["unknown device", "wrong password"]
+
+
+def test_an_old_nonce_is_asked_again_and_is_no_refusal(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    line = (
+        f'Authorization: Digest username="{ALICE.id}", realm="{DOMAIN}", nonce="old", uri="{URI}", '
+        'response="0", nc=00000001, cnonce="c", qop=auth'
+    )
+    assert codes(edge.kamailio.receive(edge.request("REGISTER", URI, line), PHONE)) == [401]
+    assert told(edge) == []
+
+
+def test_credentials_for_another_realm_are_asked_again(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    line = f'Authorization: Digest username="{ALICE.id}", realm="elsewhere", nonce="n", uri="{URI}", response="0"'
+    assert codes(edge.kamailio.receive(edge.request("REGISTER", URI, line), PHONE)) == [401]
+
+
+def test_a_device_cannot_register_another_address(edge: Edge) -> None:
+    bob = Device("bob-x9y8z7")
+    edge.with_person(ALICE, bob)
+    sent = edge.as_device(
+        "REGISTER", ALICE, URI, f"Contact: <{ALICE.contact}>", to=f"<sip:{bob.id}@{DOMAIN}>"
+    )
+    assert codes(sent) == [403]
+    assert bindings(edge, bob) == bindings(edge) == []
+    (event,) = told(edge)
+    assert (event.action, event.reply) == ("refused", 403)
+
+
+def test_a_device_may_register_by_its_users_name(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    assert codes(
+        edge.as_device("REGISTER", ALICE, URI, f"Contact: <{ALICE.contact}>", to=f"<{ALICE_AOR}>")
+    ) == [200]
+    assert bindings(edge) == [ALICE.contact]
+
+
+def test_s2_a_device_has_one_binding_however_often_its_port_changes(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    for port in (40001, 40002, 40003):
+        edge.register(ALICE, contact=f"<sip:{ALICE.id}@198.51.100.20:{port}>")
+    assert bindings(edge) == [f"sip:{ALICE.id}@198.51.100.20:40003"]
+
+
+def test_a_refresh_and_a_removal_are_told_as_such(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    for expires in (600, 600, 0):
+        assert codes(edge.register(ALICE, expires=expires)) == [200]
+    assert [(e.action, e.expires) for e in told(edge)] == [("added", 600), ("refreshed", 600), ("removed", 0)]
+    assert bindings(edge) == []
+
+
+def test_a_removal_by_star_is_understood(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    edge.register(ALICE)
+    assert codes(edge.register(ALICE, contact="*", expires=0)) == [200]
+    assert bindings(edge) == []
+
+
+@pytest.mark.parametrize("contact", ["<tel:+4930123>", "<>", "nonsense", "<sip:>", '"', "*"])
+def test_a_contact_that_is_no_address_is_refused_and_told(edge: Edge, contact: str) -> None:
+    edge.with_person(ALICE)
+    assert codes(edge.register(ALICE, contact=contact)) == [400]
+    assert [(e.action, e.reply) for e in told(edge)] == [("refused", 400)]
+
+
+@pytest.mark.parametrize("expires", ["", "x", "-1", "1.5", "99999999999999999999", " "])
+def test_an_expiry_that_is_no_number_still_gets_an_answer(edge: Edge, expires: str) -> None:
+    edge.with_person(ALICE)
+    assert codes(edge.register(ALICE, expires=expires)) == [200]
+    assert len(told(edge)) == 1
+
+
+def test_p7_the_push_parameters_are_told_with_the_device_that_authenticated(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    contact = (
+        f"<{ALICE.contact};pn-provider=apns;pn-param=TEAM.org.example.phone.voip%26remote;pn-prid=aa%3Avoip>"
+        ';+sip.instance="<urn:uuid:1234>";expires=300'
+    )
+    edge.register(ALICE, contact=contact)
+    (event,) = told(edge)
+    assert (event.device, event.pn_provider, event.pn_prid) == (ALICE.id, "apns", "aa:voip")
+    assert event.pn_param == "TEAM.org.example.phone.voip&remote"
+    assert (event.instance, event.expires) == ("urn:uuid:1234", 300)
+
+
+def test_p7_a_long_token_fits(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    edge.register(ALICE, contact=f"<{ALICE.contact};pn-provider=fcm;pn-param=1;pn-prid={'t' * 1500}>")
+    assert told(edge)[0].pn_prid == "t" * 1500
+
+
+def test_a_device_whose_document_was_withdrawn_is_unknown(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    assert codes(edge.register(ALICE)) == [200]
+    del edge.table("device")[ALICE.id]
+    assert codes(edge.register(ALICE)) == [401]
+
+
+def test_a_changed_password_counts_from_the_next_request_on(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    assert codes(edge.register(ALICE)) == [200]
+    changed = Device(ALICE.id, "another")
+    edge.put("device", ALICE.id, wire.DeviceDoc(ALICE_AOR, changed.ha1))
+    assert codes(edge.register(ALICE)) == [401]
+    assert codes(edge.register(changed)) == [200]
