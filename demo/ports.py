@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import random
 import socket
-from pathlib import Path
 
-_LOWEST = 10000
+# Below the ports that Linux gives to outgoing connections (32768 and up, ip(7)), and below those for audio: a
+# server that is restarted finds its port again, whatever the phones have opened in between.
+_CANDIDATES = range(10000, 20000)
+RTP_OF_PBX = (20000, 20999)
+RTP_OF_RTPENGINE = (30000, 31999)
 
 
 def free_ports(address: str, count: int) -> list[int]:
-    """Ports that are free for UDP and TCP on this address, each different.
-
-    They are outside the range from which the kernel takes the ports of outgoing connections: a server that is
-    restarted finds its port again, whatever the phones have opened in between.
-    """
+    """Ports that are free for UDP and TCP on this address, each different."""
     found: list[int] = []
-    candidates = range(_LOWEST, _first_ephemeral())
     while len(found) < count:
-        port = random.choice(candidates)
+        port = random.choice(_CANDIDATES)
         if port not in found and _is_free(address, port):
             found.append(port)
     return found
-
-
-def _first_ephemeral() -> int:
-    text = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
-    first = int(text.split()[0])
-    return first if first > _LOWEST + 1000 else 32768
 
 
 def _is_free(address: str, port: int) -> bool:

@@ -25,7 +25,7 @@ from control.services.installation import initialise
 from control.settings import Settings
 from control.store.session import Store
 from demo.pbx import TestPbx
-from demo.ports import free_ports
+from demo.ports import RTP_OF_RTPENGINE, free_ports
 from demo.sandbox_client import SandboxClient
 from kemi.wire import TABLE_CONNECTION, TABLE_DEVICE, TABLE_LINE, LineDoc
 
@@ -346,8 +346,8 @@ class Stack:
                 },
                 "rtpengine": {
                     "ng_port": ports["ng"],
-                    "rtp_min": 30000,
-                    "rtp_max": 31999,
+                    "rtp_min": RTP_OF_RTPENGINE[0],
+                    "rtp_max": RTP_OF_RTPENGINE[1],
                     "control": self.address,
                 },
                 "web": {"address": self.address, "port": ports["web"]},

@@ -15,7 +15,7 @@ from control.host.files import write_private
 from control.host.process import Process, Program
 from control.host.tree import TREES, Tree
 from demo.pbx.sound import write_tone
-from demo.ports import free_ports
+from demo.ports import RTP_OF_PBX, free_ports
 
 TREE = TREES / "asterisk"
 VOICEMAIL_TONE = 620  # Hz, what a caller hears when the call went on to the voicemail's stand-in
@@ -158,8 +158,8 @@ class TestPbx:
             "home": self.home,
             "modules": next(root.glob("usr/lib/*/asterisk/modules")),
             "data": root / "usr/share/asterisk",
-            "rtp_min": 20000,
-            "rtp_max": 20999,
+            "rtp_min": RTP_OF_PBX[0],
+            "rtp_max": RTP_OF_PBX[1],
             "ring_seconds": 30,
         }
         for template in _TEMPLATES.glob("*.conf"):
