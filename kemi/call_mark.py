@@ -15,10 +15,17 @@ PARAMETER = "nb"
 
 @dataclass(frozen=True)
 class Mark:
-    """What a dialog says of itself: our reference of the call, and whether its media goes through rtpengine."""
+    """What a dialog says of itself: our reference of the call, whether its media goes through rtpengine, and which end is
+    the device's: the caller's when ``outbound``, else the other one; ``caller`` is what short_tag makes of his From-tag."""
 
     call: str
     relayed: bool
+    outbound: bool = False
+    caller: str = ""
+
+    def is_device(self, from_tag: str) -> bool:
+        """Whether who sends with this From-tag is the device, not the PBX."""
+        return (short_tag(from_tag) == self.caller) == self.outbound
 
 
 def new_reference() -> str:
@@ -26,9 +33,14 @@ def new_reference() -> str:
     return os.urandom(8).hex()
 
 
+def short_tag(tag: str) -> str:
+    """A From- or To-tag, which may be long, as 8 hexadecimal digits."""
+    return hashlib.blake2b(tag.encode(), digest_size=4).hexdigest()
+
+
 def seal(mark: Mark, sip_call_id: str, key: bytes) -> str:
-    """The mark as a parameter's value: ``reference.r|d.seal``."""
-    plain = f"{mark.call}.{'r' if mark.relayed else 'd'}"
+    """The mark as a parameter's value: ``reference.caller.o|i.r|d.seal``."""
+    plain = f"{mark.call}.{mark.caller}.{'o' if mark.outbound else 'i'}.{'r' if mark.relayed else 'd'}"
     return f"{plain}.{_mac(plain, sip_call_id, key)}"
 
 
@@ -37,8 +49,8 @@ def unseal(value: str, sip_call_id: str, key: bytes) -> Mark | None:
     plain, _, mac = value.rpartition(".")
     if not hmac.compare_digest(mac, _mac(plain, sip_call_id, key)):
         return None
-    call, _, media = plain.partition(".")
-    return Mark(call, media == "r")
+    call, caller, direction, media = plain.split(".")
+    return Mark(call, media == "r", direction == "o", caller)
 
 
 def in_route(route: str) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from kemi import ksr, media, nat
+from kemi import ksr, media, nat, trust
 from kemi.node import Node
 
 _SESSION = ("INVITE", "UPDATE")
+_TO_DEVICE = "$avp(nb_to_device)"  # "1": the reply comes from a device
 # The requests that refresh the route set or the target of the dialog.
 _RECORDED = ("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY")
 
@@ -18,15 +19,19 @@ def request(node: Node) -> int:
         return _astray(method)
     if not ksr.has_next_hop():
         ksr.follow_alias()
+    trust.remove_credentials()
+    if mark.is_device(ksr.pv("$ft")):
+        trust.remove_claims()
+    else:
+        ksr.pv_set(_TO_DEVICE, "1")
     if method in _RECORDED:
         node.stay_in_dialog(mark)
         nat.public_contact()
-    if method in _SESSION:
-        if mark.relayed:
-            media.offer_in_dialog()
-            ksr.tm_routes(reply="ksr_reply_dialog_media")
-        else:
-            ksr.tm_routes(reply="ksr_reply_dialog")
+    relayed = mark.relayed and method in _SESSION
+    if method != "ACK":
+        ksr.tm_routes(reply="ksr_reply_dialog_media" if relayed else "ksr_reply_dialog")
+    if relayed:
+        media.offer_in_dialog()
     elif method == "ACK" and mark.relayed:
         media.answer_in_ack()
     elif method == "BYE":
@@ -50,7 +55,9 @@ def _astray(method: str) -> int:
 
 
 def reply(relayed: bool) -> int:
-    """Reply route of re-INVITE and UPDATE."""
+    """Reply route of requests within a dialog; ``relayed``: of those that change its media."""
+    if ksr.pv(_TO_DEVICE) == "1":
+        trust.remove_claims()
     if 100 < ksr.pv_int("$rs") < 300:
         nat.public_contact()
         if relayed:

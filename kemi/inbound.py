@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from kemi import call_mark, ksr, media, nat, wake, wake_rules, wire
+from kemi import call_mark, ksr, media, nat, trust, wake, wake_rules, wire
 from kemi.call_mark import Mark
 from kemi.documents import lines
 from kemi.node import Node
@@ -44,7 +44,7 @@ def invite(node: Node, connection: str, document: wire.ConnectionDoc) -> int:
     plan = wake_rules.plan(list(devices.values()), bound)
 
     relayed = document.media == "relay" and node.settings.media
-    node.stay_in_dialog(Mark(call, relayed))
+    node.stay_in_dialog(Mark(call, relayed, caller=call_mark.short_tag(ksr.pv("$ft"))))
     ksr.remove_headers_like("^X-Nightbell")
     ksr.tm_new()
     transaction = ksr.tm_id()
@@ -154,6 +154,7 @@ def reply(node: Node) -> int:
     if code <= 100:
         return 1
     nat.public_contact()
+    trust.remove_claims()
     media.answer_on_branch(index)
     call = ksr.pv(_CALL)
     if code < 200:

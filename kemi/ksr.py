@@ -342,11 +342,6 @@ def digest_challenge(realm: str) -> None:
     KSR.auth.auth_challenge(realm, 1)
 
 
-def digest_consume() -> None:
-    """Remove the credentials, so that they never travel on."""
-    KSR.auth.consume_credentials()
-
-
 def digest_answer() -> bool:
     """In a failure route: answer the challenge with ``$avp(auser)``, ``$avp(arealm)`` and the HA1 in ``$avp(apass)``."""
     return int(KSR.uac.uac_auth_mode(1)) > 0

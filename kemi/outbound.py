@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kemi import auth, call_mark, ksr, media, nat, wire
+from kemi import auth, call_mark, ksr, media, nat, trust, wire
 from kemi.call_mark import Mark
 from kemi.documents import connections
 from kemi.node import Node
@@ -12,9 +12,6 @@ from kemi.node import Node
 _CALL = "$avp(nb_call)"
 _CONNECTION = "$avp(nb_connection)"
 _NUMBER = re.compile(r"[0-9A-Za-z*#+._~-]{1,64}")
-
-# Headers by which a device could claim to be somebody, or tell the PBX things only we may tell.
-_TRUST = "^(P-Asserted-Identity|P-Preferred-Identity|Remote-Party-ID|Diversion|History-Info|Identity|X-.*|Privacy-Id)$"
 
 
 def invite(node: Node) -> int:
@@ -40,9 +37,9 @@ def invite(node: Node) -> int:
         return _refuse(node, call, 484, "The number has characters that no PBX understands")
 
     relayed = connection.media == "relay" and node.settings.media
-    ksr.remove_headers_like(_TRUST)
+    trust.remove_claims()
     nat.public_contact()
-    node.stay_in_dialog(Mark(call, relayed))
+    node.stay_in_dialog(Mark(call, relayed, outbound=True, caller=call_mark.short_tag(ksr.pv("$ft"))))
     ksr.track_dialog()
     ksr.pv_set(_CALL, call)
     ksr.pv_set(_CONNECTION, document.connection)
