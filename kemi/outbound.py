@@ -46,6 +46,9 @@ def invite(node: Node) -> int:
     if relayed:
         media.relay_this_call()
     _in_the_name_of(connection, number)
+    route = ksr.table_get(wire.TABLE_SERVICE_ROUTE, document.connection)
+    if route:
+        ksr.append_header(f"Route: {route}")
     ksr.tm_routes("ksr_branch_pbx", "ksr_reply_pbx", "ksr_failure_pbx")
     if not ksr.tm_relay():
         ksr.reply_error()

@@ -3,113 +3,201 @@
 from __future__ import annotations
 
 import hashlib
-import heapq
 import random
 import time
 from collections import deque
+from dataclasses import replace
 
 from kemi import ksr, registrar_state, wire
+from kemi.documents import lines
 from kemi.node import Node
-from kemi.registrar_state import Account, Reply, Send
+from kemi.registrar_pacing import Pace, Pbx
+from kemi.registrar_reply import Reply
+from kemi.registrar_state import NEVER, SEND, Account
 
 QUEUE = "registrar"
-TABLE_CHANGES = "changes"  # connection id -> anything: the edge agent has changed this connection
 _PREFIX = "nb-"
-_FIELD = "\x1f"
 _DEADLINE = 5.0  # after tm's own (fr_timer), so that a late reply is not taken for silence
-_PER_TICK = 100  # at most 5,000 REGISTERs a second leave, whatever is due
+_REFUSED_LATELY_S = 900.0
+_SPEAKS_FOR_PBX_S = 10.0  # a 503 is taken for the whole PBX's when nobody was accepted for so long
 
 
 def take_reply(node: Node) -> None:
     """In a SIP worker: hand the reply to a REGISTER of ours to the process that owns it."""
     call_id = ksr.pv("$ci")
-    if not call_id.startswith(_PREFIX):
-        return
     code = ksr.pv_int("$rs")
-    if code < 200:
+    if code < 200 or not call_id.startswith(_PREFIX):
         return
-    fields = [str(code), str(ksr.pv("$cs")), ksr.pv("$rr")]
+    contacts = challenge = extra = info = route = ""
     if code < 300:
-        fields += [ksr.headers("Contact"), "", ksr.header("Expires"), ksr.header("Authentication-Info")]
+        contacts, extra = ksr.headers("Contact"), ksr.header("Expires")
+        info, route = ksr.header("Authentication-Info"), ksr.headers("Service-Route")
     elif code in (401, 407):
-        fields += ["", ksr.headers("WWW-Authenticate" if code == 401 else "Proxy-Authenticate"), "", ""]
+        challenge = ksr.headers("WWW-Authenticate" if code == 401 else "Proxy-Authenticate")
     else:
-        fields += ["", "", ksr.header("Min-Expires" if code == 423 else "Retry-After"), ""]
-    ksr.queue_add(QUEUE, call_id, _FIELD.join(fields))
+        extra = ksr.header("Min-Expires" if code == 423 else "Retry-After")
+    reply = Reply(code, ksr.pv("$rr"), int(ksr.pv("$cs")), contacts, challenge, extra, info, route)
+    ksr.queue_add(QUEUE, call_id, reply.encode())
 
 
 class Registrar:
-    """All registrations of this edge."""
+    """All registrations of this edge. ``fastest`` and ``fastest_per_pbx`` are REGISTERs a second."""
 
     def __init__(self, node: Node, now: float) -> None:
         self._node = node
+        self._now = now
+        self._overall = Pace(node.settings.registers_per_second, now)
+        self._overall.rate = self._overall.fastest
         self._accounts: dict[str, Account] = {}
-        self._due: list[tuple[float, str]] = []
+        self._pbxs: dict[str, Pbx] = {}
+        self._accepted_at: dict[str, float] = {}  # next hop -> when it last accepted anybody
+        self._refused_at: dict[str, float] = {}  # next hop -> when it last refused anybody for good
         self._waiting: deque[tuple[float, str, int]] = deque()
         kept = dict(ksr.table_items(wire.TABLE_UPSTREAM))
         for connection, text in ksr.table_items(wire.TABLE_CONNECTION):
             self._change(connection, text, now, kept.get(connection, ""))
+        ksr.table_clear(wire.TABLE_UPSTREAM)  # it was only the way here; 100,000 of them are memory
 
     def tick(self, now: float) -> None:
         """Everything that has happened and everything that is due, once each 20 ms."""
-        for connection, _ in ksr.table_items(TABLE_CHANGES):
-            ksr.table_remove(TABLE_CHANGES, connection)
+        self._now = now
+        for connection, _ in ksr.table_items(wire.TABLE_CHANGES):
+            ksr.table_remove(wire.TABLE_CHANGES, connection)
             self._change(connection, ksr.table_get(wire.TABLE_CONNECTION, connection), now, "")
         while (item := ksr.queue_next(QUEUE)) is not None:
-            self._reply(item[0], item[1], now)
+            self._reply(item[0], Reply.decode(item[1]), now)
         while self._waiting and self._waiting[0][0] <= now:
             _, connection, cseq = self._waiting.popleft()
             account = self._accounts.get(connection)
             if account and account.in_flight and account.cseq == cseq:
-                account.in_flight = False
-                registrar_state.silent(account, now, random.random())  # noqa: S311
-                self._settle(account, Reply(0, "no answer", cseq), now)
-        for _ in range(_PER_TICK):
-            if not self._due or self._due[0][0] > now:
-                break
-            due, connection = heapq.heappop(self._due)
-            account = self._accounts.get(connection)
-            if account and account.due == due and not account.in_flight:
-                account.rounds = 0
-                self._send(account, now)
+                self._silence(account, "no-answer", now)
+        self._overall.refill(now)
+        for hop, pbx in self._pbxs.items():
+            self._send_due(hop, pbx, now)
+
+    # ------------------------------------------------------------------------------------- connections
 
     def _change(self, connection: str, text: str, now: float, kept: str) -> None:
         account = self._accounts.get(connection)
-        document = _document(text)
+        document = self._document(connection, text)
         if document is None or not document.register or not document.next_hop:
-            if account and not account.removing:
-                # Sign off while we still have the credential; the account is forgotten when that is answered.
-                account.removing = True
-                account.state = "unregistering"
-                account.due = now
+            if account is None or account.forget:
+                return
+            if account.state in ("registered", "registering") or registrar_state.is_valid(account, now):
+                account.leave(now, forget=True)
                 self._schedule(account)
+            elif not account.in_flight:
+                del self._accounts[connection]
+            else:
+                account.forget = True
             return
-        if account is None or account.removing:
+        if account is None or account.forget:
             account = self._accounts[connection] = Account(connection, document, now)
-            if kept:
-                try:
-                    account.restore(wire.UpstreamDoc.decode(kept), now)
-                except wire.WireError as error:
-                    ksr.log_error(f"registration of {connection}: {error}")
+            self._restore(account, kept, now)
         else:
-            registrar_state.changed(account, document, now)
+            account.change(document, now)
+        if document.strategy == "while-awake":
+            self._follow_devices(account, document, now)
         self._schedule(account)
 
-    def _reply(self, call_id: str, text: str, now: float) -> None:
-        code, cseq, reason, contacts, challenge, extra, info = text.split(_FIELD)
-        account = self._accounts.get(call_id.removeprefix(_PREFIX).rpartition("-")[0])
-        if account is None or not account.in_flight or str(account.cseq) != cseq:
+    def _restore(self, account: Account, kept: str, now: float) -> None:
+        if not kept:
             return
-        reply = Reply(int(code), reason, int(cseq), contacts, challenge, extra, info)
+        try:
+            account.restore(wire.UpstreamDoc.decode(kept), now)
+        except wire.WireError as error:
+            ksr.log_error(f"registration of {account.id}: {error}")
+        if account.service_route:
+            ksr.table_set(wire.TABLE_SERVICE_ROUTE, account.id, account.service_route)
+
+    def _follow_devices(self, account: Account, document: wire.ConnectionDoc, now: float) -> None:
+        """Strategy while-awake: registered as long as a device is."""
+        documents = [d for d in (lines.get(aor) for aor in document.aors) if d is not None]
+        awake = any(ksr.is_bound(self._node.device_uri(d.id)) for line in documents for d in line.devices)
+        if awake and (account.state == "resting" or account.leaving):
+            account.come_back(now)
+        elif not awake and account.state != "resting" and not account.leaving:
+            if registrar_state.is_valid(account, now):
+                account.leave(now, forget=False)
+            else:
+                account.state, account.due = "resting", NEVER
+                self._tell(account, Reply(0, "", account.cseq), now)
+
+    def _document(self, connection: str, text: str) -> wire.ConnectionDoc | None:
+        if not text:
+            return None
+        try:
+            document = wire.ConnectionDoc.decode(text)
+        except wire.WireError as error:
+            ksr.log_error(f"connection {connection} cannot be read: {error}")
+            return None
+        return replace(
+            document,
+            ha1_md5=wire.unmask(document.ha1_md5, self._node.key, f"{connection}/ha1_md5"),
+            ha1_sha256=wire.unmask(document.ha1_sha256, self._node.key, f"{connection}/ha1_sha256"),
+        )
+
+    # ------------------------------------------------------------------------------------------ answers
+
+    def _reply(self, call_id: str, reply: Reply, now: float) -> None:
+        account = self._accounts.get(call_id.removeprefix(_PREFIX).rpartition("-")[0])
+        if account is None or not account.in_flight or account.cseq != reply.cseq:
+            return
         account.in_flight = False
-        action = registrar_state.answered(account, reply, now, random.random())  # noqa: S311
-        if isinstance(action, Send):
-            self._send(account, now)
+        hop = account.hop
+        pbx = self._pbxs[hop]
+        pbx.in_flight -= 1
+        for stranded in pbx.answered():
+            self._due_now(stranded, now)
+        before = account.why
+        action = registrar_state.answered(account, reply, now, random.random())
+        if reply.code < 300:
+            self._accepted_at[hop] = now
+        elif account.state in ("refused", "stopped") and account.why != before:
+            self._refused_at[hop] = now
+        if reply.code == 503 and now - self._accepted_at.get(hop, 0.0) > _SPEAKS_FOR_PBX_S:
+            pbx.pause(now + min(reply.retry_after or 5.0, 600.0), now)
+        if action == SEND:
+            self._send(account, hop, pbx, now)
         else:
             self._settle(account, reply, now)
 
+    def _silence(self, account: Account, why: str, now: float) -> None:
+        account.in_flight = False
+        hop = account.hop
+        pbx = self._pbxs[hop]
+        pbx.in_flight -= 1
+        pbx.silent(account.id, now)
+        if pbx.down and now - self._refused_at.get(hop, -_REFUSED_LATELY_S) < _REFUSED_LATELY_S:
+            why = "suspected-ban"
+        registrar_state.silent(account, why, now, random.random())
+        reason = "could not be sent" if why == "not-sent" else "no answer"
+        self._settle(account, Reply(0, reason, account.cseq), now)
+
+    def _due_now(self, connection: str, now: float) -> None:
+        account = self._accounts.get(connection)
+        if (
+            account
+            and not account.in_flight
+            and account.why in ("no-answer", "not-sent")
+            and account.due > now
+        ):
+            account.due = now
+            self._schedule(account)
+
     def _settle(self, account: Account, reply: Reply, now: float) -> None:
-        granted = int(account.expires_at - now) if account.state == "registered" else 0
+        if account.sent_revision != account.revision and not account.leaving:
+            account.state, account.due = "new", now  # it was changed while the REGISTER was under way
+        self._tell(account, reply, now)
+        if account.service_route:
+            ksr.table_set(wire.TABLE_SERVICE_ROUTE, account.id, account.service_route)
+        if account.state == "unregistered":
+            del self._accounts[account.id]
+            ksr.table_remove(wire.TABLE_SERVICE_ROUTE, account.id)
+        else:
+            self._schedule(account)
+
+    def _tell(self, account: Account, reply: Reply, now: float) -> None:
         challenge = account.challenge
         self._node.events.send(
             wire.UpstreamEvent(
@@ -118,61 +206,80 @@ class Registrar:
                 state=account.state,
                 code=reply.code,
                 reason=reply.reason,
-                expires=granted,
-                rtt_ms=round((now - account.sent_at) * 1000, 2),
+                expires=int(account.expires_at - now) if account.state == "registered" else 0,
+                rtt_ms=round((now - account.sent_at) * 1000, 2) if reply.code else 0.0,
                 realm=challenge.realm if challenge else "",
                 algorithm=challenge.algorithm if challenge else "",
                 durable=account.keep().encode(),
+                why=account.why,
+                due=0.0 if account.due == NEVER else account.due,
             )
         )
-        if account.state == "unregistered":
-            del self._accounts[account.id]
+
+    # ------------------------------------------------------------------------------------------- sending
+
+    def _hop(self, account: Account) -> str:
+        """The next hop to use: the first that is not known to be down."""
+        for hop in (account.next_hop, *account.alternatives):
+            pbx = self._pbxs.get(hop)
+            if pbx is None or not pbx.down:
+                break
         else:
-            self._schedule(account)
+            hop = account.next_hop
+        if hop not in self._pbxs:
+            self._pbxs[hop] = Pbx(self._node.settings.registers_per_second_per_pbx, self._now)
+        return hop
 
     def _schedule(self, account: Account) -> None:
-        if account.due != float("inf"):
-            heapq.heappush(self._due, (account.due, account.id))
+        if account.due != NEVER and not account.in_flight:
+            self._pbxs[self._hop(account)].schedule(account.due, account.id)
 
-    def _send(self, account: Account, now: float) -> None:
-        settings, document = self._node.settings, account.document
-        account.cseq += 1
-        uri = f"sip:{document.domain}"
-        transport = _transport(document.next_hop)
+    def _send_due(self, hop: str, pbx: Pbx, now: float) -> None:
+        for due, connection in pbx.take_due(now):
+            account = self._accounts.get(connection)
+            if account is None or account.due != due or account.in_flight:
+                continue
+            if self._hop(account) != hop:
+                self._schedule(account)
+                continue
+            if not pbx.may_send(now) or not self._overall.take():
+                pbx.schedule(due, connection)
+                return
+            account.rounds = 0
+            self._send(account, hop, pbx, now)
+
+    def _send(self, account: Account, hop: str, pbx: Pbx, now: float) -> None:
+        account.sending(hop, now)
+        pbx.in_flight += 1
+        transport = _transport(hop)
+        settings = self._node.settings
         port = settings.tls_port if transport == "tls" else settings.sip_port
-        tag = _identity(self._node, account.id)
-        suffix = "" if transport == "udp" else f";transport={transport}"
-        lines = [
-            f"From: <sip:{document.user}@{document.domain}>;tag={tag[12:]}",
-            f"To: <sip:{document.user}@{document.domain}>",
-            f"Call-ID: {_PREFIX}{account.id}-{tag[:12]}",
-            f"CSeq: {account.cseq} REGISTER",
-            f"Contact: <sip:{account.id}@{settings.address}:{port}{suffix}>",
-            f"Expires: {0 if account.removing else account.expires}",
-        ]
-        credential = registrar_state.credential(account, uri, f"{random.getrandbits(64):016x}")
-        if credential:
-            lines.append(credential)
-        account.in_flight = True
-        account.sent_at = now
         self._waiting.append((now + _DEADLINE, account.id, account.cseq))
-        socket = f"{transport}:{settings.address}:{port}"
-        if not ksr.tm_send(
-            "REGISTER", uri, document.next_hop, socket, "".join(f"{line}\r\n" for line in lines)
-        ):
-            account.in_flight = False
-            registrar_state.silent(account, now, random.random())  # noqa: S311
-            self._settle(account, Reply(0, "could not be sent", account.cseq), now)
+        sent = ksr.tm_send(
+            "REGISTER",
+            f"sip:{account.domain}",
+            hop,
+            f"{transport}:{settings.address}:{port}",
+            self._headers(account, transport, port, now),
+        )
+        if not sent:
+            self._silence(account, "not-sent", now)
 
-
-def _document(text: str) -> wire.ConnectionDoc | None:
-    if not text:
-        return None
-    try:
-        return wire.ConnectionDoc.decode(text)
-    except wire.WireError as error:
-        ksr.log_error(f"a connection cannot be read: {error}")
-        return None
+    def _headers(self, account: Account, transport: str, port: int, now: float) -> str:
+        identity = _identity(self._node, account.id)
+        suffix = "" if transport == "udp" else f";transport={transport}"
+        contact = f"<sip:{account.id}@{self._node.settings.address}:{port}{suffix}>"
+        contacts = account.takeover.lines(now) if account.takeover else None
+        if contacts is None:
+            contacts = [f"Contact: {contact}", f"Expires: {0 if account.leaving else account.expires}"]
+        text = (
+            f"From: <sip:{account.user}@{account.domain}>;tag={identity[12:]}\r\n"
+            f"To: <sip:{account.user}@{account.domain}>\r\n"
+            f"Call-ID: {_PREFIX}{account.id}-{identity[:12]}\r\n"
+            f"CSeq: {account.cseq} REGISTER\r\n"
+        ) + "".join(f"{line}\r\n" for line in contacts)
+        credential = account.credential(f"sip:{account.domain}", f"{random.getrandbits(64):016x}")
+        return f"{text}{credential}\r\n" if credential else text
 
 
 def _identity(node: Node, connection: str) -> str:

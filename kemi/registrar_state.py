@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from sys import intern
 from typing import Literal
 
 from kemi import digest
 from kemi.digest import Challenge
+from kemi.registrar_reply import Reply
+from kemi.registrar_takeover import AGAIN_S, Takeover
 from kemi.wire import ConnectionDoc, UpstreamDoc
 
 State = Literal[
@@ -18,112 +19,174 @@ State = Literal[
     "offline",  # accepted, but our contact is not in the PBX's list
     "refused",  # the PBX said no; tried again after a pause that grows
     "stopped",  # it said no too often; nothing is sent until the connection is changed
-    "unreachable",  # no answer
+    "unreachable",  # no answer, or one that speaks of trouble at the PBX
+    "resting",  # strategy while-awake, and no device is awake
     "unregistering",
     "unregistered",
 ]
 
+# Why a state is not a good one. The control plane has a sentence for each.
+WHY = (
+    "wrong-password",
+    "forbidden",
+    "unknown-account",
+    "too-brief",
+    "redirected",
+    "server-error",
+    "overloaded",
+    "no-answer",
+    "not-sent",
+    "not-listed",
+    "foreign-realm",
+    "unsupported-digest",
+    "contacts-full",
+    "suspected-ban",
+)
+_REFUSALS_WHY = (
+    "wrong-password",
+    "forbidden",
+    "unknown-account",
+    "foreign-realm",
+    "unsupported-digest",
+    "contacts-full",
+)
+
+# What a PBX asks us to do next.
+Action = Literal["send", "wait"]
+SEND: Action = "send"
+WAIT: Action = "wait"
+
+NEVER = float("inf")
 # Any fixed moment will do: CSeq is the seconds since, so that it grows over restarts even if its last value was lost.
 _CSEQ_EPOCH = 1_600_000_000
 _REFUSALS = 3
 _ROUNDS = 3
-_GRANTED = re.compile(r'>[^,]*;\s*expires\s*=\s*"?(\d+)', re.IGNORECASE)
-_SPLIT_CONTACTS = re.compile(r',(?=\s*(?:"|<|sips?:))')
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A reply to our REGISTER. ``contacts`` and ``challenge`` are header bodies joined by commas; ``extra`` is Expires of a
-    2xx, Min-Expires of a 423 and Retry-After of the rest."""
-
-    code: int
-    reason: str
-    cseq: int
-    contacts: str = ""
-    challenge: str = ""
-    extra: str = ""
-    authentication_info: str = ""
-
-
-@dataclass(frozen=True)
-class Send:
-    """Send a REGISTER now."""
-
-
-@dataclass(frozen=True)
-class Wait:
-    """Do nothing until the account is due, which it says itself."""
-
-
-Action = Send | Wait
+_LONGEST_PAUSE_S = 600.0
+_AFTER_REFUSAL_S = 60.0
 
 
 class Account:
-    """The registration of one connection. Times are UNIX seconds."""
+    """The registration of one connection. Times are UNIX seconds.
+
+    There may be 100,000 of them: fields are kept small, texts that many share are shared.
+    """
 
     __slots__ = (
+        "_ha1_md5",
+        "_ha1_sha256",
+        "alternatives",
+        "asked",
+        "auth_user",
         "challenge",
         "cseq",
-        "document",
+        "domain",
         "due",
         "expires",
         "expires_at",
         "failures",
+        "forget",
         "fresh",
+        "hop",
         "id",
         "in_flight",
+        "leaving",
+        "next_hop",
         "nonce_count",
-        "removing",
+        "realm",
+        "revision",
         "rounds",
         "sent_at",
+        "sent_leaving",
+        "sent_revision",
+        "service_route",
         "state",
+        "strategy",
+        "takeover",
+        "user",
+        "why",
     )
 
     def __init__(self, connection: str, document: ConnectionDoc, now: float) -> None:
         self.id = connection
-        self.document = document
         self.state: State = "new"
+        self.why = ""
         self.cseq = int(now) - _CSEQ_EPOCH
         self.challenge: Challenge | None = None
         self.nonce_count = 0
         self.due = now
         self.expires_at = 0.0
-        self.expires = document.expires
         self.failures = 0
         self.rounds = 0
-        self.fresh = False
+        self.fresh = False  # the last REGISTER answered a challenge that was made for it
         self.in_flight = False
         self.sent_at = 0.0
-        self.removing = False
+        self.sent_leaving = False  # what is in flight signs off
+        self.sent_revision = ""  # of the document that what is in flight was made from
+        self.hop = ""  # where it went
+        self.leaving = False  # the next REGISTER signs off
+        self.forget = False  # and then the account is gone
+        self.service_route = ""
+        self.takeover: Takeover | None = None
+        self.expires = document.expires
+        self._take(document)
+
+    def _take(self, document: ConnectionDoc) -> None:
+        self.asked = document.expires
+        self.domain = intern(document.domain)
+        self.user = document.user
+        self.auth_user = document.user if document.auth_user == document.user else document.auth_user
+        self.next_hop = intern(document.next_hop)
+        self.alternatives = tuple(intern(hop) for hop in document.alternatives)
+        self.realm = intern(document.realm)
+        self.revision = intern(document.revision)
+        self.strategy = intern(document.strategy)
+        self._ha1_md5 = bytes.fromhex(document.ha1_md5)
+        self._ha1_sha256 = bytes.fromhex(document.ha1_sha256)
+
+    def change(self, document: ConnectionDoc, now: float) -> None:
+        """Take a new document; register anew when it says so, or when a credential came that we waited for."""
+        anew = document.revision != self.revision
+        credential = bytes.fromhex(document.ha1_md5) != self._ha1_md5
+        self._take(document)
+        if anew:
+            self.challenge = None
+            self.expires = document.expires
+        if anew or (credential and self.state != "registered"):
+            self.failures = 0
+            self.why = ""
+            self.state = "new"
+            self.due = now
 
     def restore(self, kept: UpstreamDoc, now: float) -> None:
         """Go on where the process before us stopped: a binding that is still valid is not registered anew."""
         self.cseq = max(kept.cseq + 1, self.cseq)
-        if kept.revision != self.document.revision:
+        if kept.revision != self.revision:
             return
         self.expires = kept.expires or self.expires
         self.failures = kept.failures
+        self.service_route = intern(kept.service_route)
         if kept.nonce:
             self.challenge = Challenge(
-                kept.realm, kept.nonce, kept.algorithm, kept.opaque, kept.qop, False, False
+                intern(kept.realm), kept.nonce, intern(kept.algorithm), kept.opaque, kept.qop, False, False
             )
             self.nonce_count = kept.nc
         if kept.state == "registered" and kept.expires_at > now:
             self.state = "registered"
             self.expires_at = kept.expires_at
             self.due = max(kept.due, now)
-        elif kept.state in ("refused", "stopped"):
-            self.state = "stopped" if kept.state == "stopped" else "refused"
-            self.due = kept.due
+        elif kept.state == "refused":
+            self.state, self.why, self.due = "refused", kept.why, max(kept.due, now)
+        elif kept.state == "stopped":
+            self.state, self.why, self.due = "stopped", kept.why, NEVER
 
     def keep(self) -> UpstreamDoc:
         """What restore wants to know."""
         c = self.challenge
         return UpstreamDoc(
             state=self.state,
-            revision=self.document.revision,
+            revision=self.revision,
             cseq=self.cseq,
-            due=round(self.due, 2),
+            due=0.0 if self.due == NEVER else round(self.due, 2),
             expires_at=round(self.expires_at, 2),
             expires=self.expires,
             realm=c.realm if c else "",
@@ -133,21 +196,50 @@ class Account:
             qop=bool(c and c.qop),
             nc=self.nonce_count,
             failures=self.failures,
+            why=self.why,
+            service_route=self.service_route,
         )
 
+    def sending(self, hop: str, now: float) -> None:
+        """The next REGISTER leaves for a next hop."""
+        self.cseq += 1
+        self.in_flight = True
+        self.sent_at = now
+        self.sent_leaving = self.leaving
+        self.sent_revision = self.revision
+        self.hop = hop
 
-def changed(account: Account, document: ConnectionDoc, now: float) -> None:
-    """The connection was changed: take the new document; register anew when it says so or when we waited for it."""
-    anew = document.revision != account.document.revision
-    credential = document.ha1_md5 != account.document.ha1_md5
-    account.document = document
-    if anew:
-        account.challenge = None
-        account.expires = document.expires
-    if anew or (credential and account.state != "registered"):
-        account.failures = 0
-        account.state = "new"
-        account.due = now
+    def leave(self, now: float, forget: bool) -> None:
+        """Sign off: for good, or until a device is awake again."""
+        self.leaving = True
+        self.forget = self.forget or forget
+        self.failures = 0
+        self.rounds = 0
+        self.state = "unregistering"
+        self.due = now
+
+    def come_back(self, now: float) -> None:
+        """Register (again) after a rest."""
+        self.leaving = self.forget = False
+        self.state = "new"
+        self.due = now
+
+    def credential(self, uri: str, client_nonce: str) -> str:
+        """The Authorization header line for the next REGISTER, ``""`` when there is nothing to answer yet."""
+        challenge = self.challenge
+        if challenge is None or challenge.realm != self.realm or not self._ha1_md5:
+            return ""
+        self.nonce_count += 1
+        ha1 = self._ha1_sha256 if challenge.algorithm == digest.SHA256 else self._ha1_md5
+        return digest.answer(
+            challenge, self.auth_user, ha1.hex(), "REGISTER", uri, self.nonce_count, client_nonce
+        )
+
+    def can_answer(self, challenge: Challenge) -> bool:
+        """Whether there is a credential for it: a challenge for somebody else's realm gets none (it could be fishing)."""
+        return challenge.realm == self.realm and bool(
+            self._ha1_sha256 if challenge.algorithm == digest.SHA256 else self._ha1_md5
+        )
 
 
 def answered(account: Account, reply: Reply, now: float, jitter: float) -> Action:
@@ -156,109 +248,135 @@ def answered(account: Account, reply: Reply, now: float, jitter: float) -> Actio
         return _accepted(account, reply, now, jitter)
     if reply.code in (401, 407):
         return _challenged(account, reply, now, jitter)
-    if reply.code == 423 and reply.extra.isdigit() and account.rounds < _ROUNDS:
-        account.rounds += 1
-        account.expires = max(account.expires, int(reply.extra))
-        return Send()
-    retry_after = re.match(r"\s*(\d+)", reply.extra)
-    pause = float(retry_after[1]) if retry_after else 0.0
-    if reply.code in (403, 404):
-        return _refused(account, now, jitter)
-    return _back_off(account, "unreachable", now, jitter, pause)
+    if reply.code == 423:
+        return _too_brief(account, reply, now, jitter)
+    if reply.code < 400:
+        return _refused(account, "redirected", now, jitter)
+    if reply.code == 404:
+        return _refused(account, "unknown-account", now, jitter)
+    if reply.code in (403, 405, 489) or reply.code >= 600:
+        if reply.code == 403 and _take_over(account, now):
+            return SEND
+        full = account.takeover is not None and reply.code == 403
+        return _refused(account, "contacts-full" if full else "forbidden", now, jitter)
+    why = "overloaded" if reply.code == 503 else "server-error"
+    return _back_off(account, "unreachable", why, now, jitter, reply.retry_after)
 
 
-def silent(account: Account, now: float, jitter: float) -> Action:
-    """No final reply came in time."""
-    return _back_off(account, "unreachable", now, jitter, 0.0)
+def silent(account: Account, why: str, now: float, jitter: float) -> None:
+    """No final reply came in time. After refusals, silence is what a ban looks like."""
+    if account.why in _REFUSALS_WHY or account.why == "suspected-ban":
+        why = "suspected-ban"
+    _back_off(account, "unreachable", why, now, jitter, 300.0 if why == "suspected-ban" else 0.0)
 
 
 def _accepted(account: Account, reply: Reply, now: float, jitter: float) -> Action:
     account.rounds = 0
     account.fresh = False
-    if account.removing:
-        account.state = "unregistered"
-        return Wait()
-    following = digest.next_nonce(reply.authentication_info)
+    _renew_nonce(account, reply)
+    if account.takeover and account.takeover.accepted(reply.contacts, account.id, account.sent_leaving, now):
+        return SEND
+    if account.leaving and not account.sent_leaving:
+        return SEND
+    if account.leaving:
+        account.state = "unregistered" if account.forget else "resting"
+        account.leaving = False
+        account.expires_at = 0.0
+        account.due = NEVER
+        account.why = ""
+        return WAIT
+    granted = reply.granted_to(account.id, account.expires)
+    if granted is None:
+        if _take_over(account, now):
+            return SEND
+        return _back_off(account, "offline", "not-listed", now, jitter, 30.0)
+    account.failures = 0
+    account.why = ""
+    account.state = "registered"
+    account.service_route = intern(reply.service_route)
+    account.expires_at = now + granted
+    # Spread over the second half of the registration's life, never later than 5 s before its end.
+    account.due = now + max(1.0, min(granted * (0.5 + 0.4 * jitter), granted - 5.0))
+    return WAIT
+
+
+def _take_over(account: Account, now: float) -> bool:
+    """There was no room for us: start taking over, if the connection wants that and it was not tried just now."""
+    before = account.takeover
+    if account.strategy != "single-contact" or account.leaving or (before and now - before.began < AGAIN_S):
+        return False
+    account.takeover = Takeover(now, others=before.others if before else [])
+    return True
+
+
+def _renew_nonce(account: Account, reply: Reply) -> None:
+    following = digest.next_nonce(reply.authentication_info) if reply.authentication_info else ""
     if following and account.challenge and "!!" not in following:
         c = account.challenge
         account.challenge = Challenge(c.realm, following, c.algorithm, c.opaque, c.qop, False, c.proxy)
         account.nonce_count = 0
-    granted = _granted(account, reply)
-    if granted is None:
-        return _back_off(account, "offline", now, jitter, 30.0)
-    account.failures = 0
-    account.state = "registered"
-    account.expires_at = now + granted
-    # Spread over the second half of the registration's life, never later than 5 s before its end.
-    account.due = now + max(1.0, min(granted * (0.5 + 0.4 * jitter), granted - 5.0))
-    return Wait()
-
-
-def _granted(account: Account, reply: Reply) -> int | None:
-    """Seconds granted to our own contact; None when it is not in the list (RFC 3261, 10.2.4)."""
-    ours = f"sip:{account.id}@"
-    for item in _SPLIT_CONTACTS.split(reply.contacts):
-        if ours in item:
-            found = _GRANTED.search(item)
-            if found:
-                return int(found[1])
-            return int(reply.extra) if reply.extra.isdigit() else account.expires
-    return None
 
 
 def _challenged(account: Account, reply: Reply, now: float, jitter: float) -> Action:
     offered = digest.challenges(reply.challenge, proxy=reply.code == 407)
     if not offered:
-        return _refused(account, now, jitter)
-    realm = account.document.realm
-    if not realm:
+        return _refused(account, "unsupported-digest", now, jitter)
+    if not account.realm:
         account.challenge = offered[0]
         account.state = "awaiting-credential"
         account.due = now + 30.0
-        return Wait()
-    ours = [
-        c for c in offered if c.realm == realm and (c.algorithm == digest.MD5 or account.document.ha1_sha256)
-    ]
+        return WAIT
+    ours = [c for c in offered if account.can_answer(c)]
     if not ours:
-        # A challenge for somebody else's realm gets no answer: it could be fishing for one.
-        return _refused(account, now, jitter)
+        return _refused(account, "foreign-realm", now, jitter)
     chosen = ours[0]
     account.rounds += 1
     if (account.fresh and not chosen.stale) or account.rounds > _ROUNDS:
         account.challenge = None
-        return _refused(account, now, jitter)
+        return _refused(account, "wrong-password", now, jitter)
     account.challenge = chosen
     account.nonce_count = 0
     account.fresh = True
-    return Send()
+    return SEND
 
 
-def _refused(account: Account, now: float, jitter: float) -> Action:
+def _too_brief(account: Account, reply: Reply, now: float, jitter: float) -> Action:
+    wanted = reply.min_expires
+    if wanted <= account.expires or account.rounds >= _ROUNDS:
+        return _refused(account, "too-brief", now, jitter)
+    account.rounds += 1
+    account.expires = wanted
+    return SEND
+
+
+def _refused(account: Account, why: str, now: float, jitter: float) -> Action:
     """A no that will not become a yes by asking again soon; asking on would get our address banned."""
-    _back_off(account, "refused", now, jitter, 60.0)
-    if account.failures >= _REFUSALS:
+    _back_off(account, "refused", why, now, jitter, _AFTER_REFUSAL_S)
+    if account.failures >= _REFUSALS and account.state == "refused":
         account.state = "stopped"
-        account.due = float("inf")
-    return Wait()
+        account.due = NEVER
+    return WAIT
 
 
-def _back_off(account: Account, state: State, now: float, jitter: float, at_least: float) -> Action:
-    account.state = "unregistered" if account.removing else state
+def _back_off(account: Account, state: State, why: str, now: float, jitter: float, at_least: float) -> Action:
     account.rounds = 0
     account.fresh = False
+    if account.takeover:
+        account.takeover.step = "hold"
     account.failures += 1
-    pause = min(600.0, 5.0 * 2.0 ** min(account.failures - 1, 7)) * (0.5 + jitter / 2)
+    account.why = why
+    if account.leaving:
+        # Signing off was tried; what the PBX still holds expires by itself.
+        account.state = "unregistered" if account.forget else "resting"
+        account.leaving = False
+        account.due = NEVER
+        return WAIT
+    account.state = state
+    pause = min(_LONGEST_PAUSE_S, 5.0 * 2.0 ** min(account.failures - 1, 7)) * (0.5 + jitter / 2)
     account.due = now + max(at_least, pause)
-    return Wait()
+    return WAIT
 
 
-def credential(account: Account, uri: str, client_nonce: str) -> str:
-    """The Authorization header line for the next REGISTER, ``""`` when there is nothing to answer yet."""
-    challenge, document = account.challenge, account.document
-    if challenge is None or challenge.realm != document.realm or not document.ha1_md5:
-        return ""
-    account.nonce_count += 1
-    ha1 = document.ha1_sha256 if challenge.algorithm == digest.SHA256 else document.ha1_md5
-    return digest.answer(
-        challenge, document.auth_user, ha1, "REGISTER", uri, account.nonce_count, client_nonce
-    )
+def is_valid(account: Account, now: float) -> bool:
+    """Whether the PBX still has us, as far as we know: a failed refresh does not end a registration."""
+    return account.expires_at > now

@@ -18,7 +18,8 @@ class Settings:
 
     ``domain`` and ``realm`` of the devices; ``address``, ``sip_port``, ``tls_port`` where PBXs and devices reach us; ``park``
     and ``events`` as ``host:port`` on loopback; ``events_key`` goes before every event, ``identity_key`` (hex) is what
-    Call-IDs and dialog marks are derived from; ``media`` is False when calls never go through rtpengine.
+    Call-IDs and dialog marks are derived from; ``media`` is False when calls never go through rtpengine;
+    ``registers_per_second`` is the fastest that REGISTERs leave for all PBXs together, the other for one.
     """
 
     domain: str
@@ -31,6 +32,8 @@ class Settings:
     events_key: str
     identity_key: str
     media: bool = True
+    registers_per_second: int = 1000
+    registers_per_second_per_pbx: int = 400
 
     def __repr__(self) -> str:
         return f"Settings(domain={self.domain!r}, address={self.address!r}, keys=***)"

@@ -27,6 +27,10 @@ TABLE_CONNECTION = "connection"
 TABLE_TRUNK = "trunk"  # source address -> ids of the trunks whose PBX calls from there, separated by spaces
 TABLE_NUMBER = "number"  # "connection id/number" -> NumberDoc: who is rung by a number of a trunk
 TABLE_UPSTREAM = "upstream"  # the registrar's durable state; written by Kamailio, loaded at its start
+TABLE_CHANGES = (
+    "changes"  # connection id -> anything: its document was changed, or a device it rings woke or slept
+)
+TABLE_SERVICE_ROUTE = "service_route"  # connection id -> what its PBX wants as Route of calls out (RFC 3608)
 TABLE_PARKED = "parked"  # wake id -> the wake event, for as long as that call is held
 TABLE_ACKED = "acked"  # wake id -> incarnation of the edge agent that has taken charge of it
 TABLE_AGENT = "agent"  # "boot" -> incarnation of the edge agent that is alive now

@@ -27,6 +27,10 @@ class HashTables:
     def sht_rm(self, table: str, key: str) -> int:
         return 1 if self.tables.get(table, {}).pop(key, None) is not None else -1
 
+    def sht_reset(self, table: str) -> int:
+        self.tables[table] = {}
+        return 1
+
     def sht_lock(self, table: str, key: str) -> int:
         if (table, key) in self.locked:
             raise ScriptError(f"slot of {table}[{key}] is locked already: the worker would wait for itself")

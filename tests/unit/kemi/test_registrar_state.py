@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kemi import registrar_state, wire
-from kemi.registrar_state import Account, Reply, Send, Wait
+from kemi.registrar_reply import Reply
+from kemi.registrar_state import SEND, WAIT, Account
 from tests.fakes.edge import connection
 from tests.fakes.kamailio.modules import digest_response, digest_values
 
@@ -48,13 +49,13 @@ def registered(granted: int = 600, jitter: float = 0.5) -> Account:
 def test_a_new_account_is_due_at_once_and_sends_no_credential() -> None:
     a = account()
     assert (a.state, a.due) == ("new", NOW)
-    assert registrar_state.credential(a, "sip:pbx.example", "c") == ""
+    assert a.credential("sip:pbx.example", "c") == ""
 
 
 def test_a_challenge_is_answered_with_the_credential() -> None:
     a = account()
-    assert answered(a, challenge()) == Send()
-    line = registrar_state.credential(a, "sip:pbx.example", "c")
+    assert answered(a, challenge()) == SEND
+    line = a.credential("sip:pbx.example", "c")
     values = digest_values(line)
     assert (values["username"], values["realm"], values["nc"]) == ("1002", "asterisk", "00000001")
     assert values["response"] == digest_response(connection().ha1_md5, "REGISTER", values)
@@ -63,25 +64,25 @@ def test_a_challenge_is_answered_with_the_credential() -> None:
 def test_the_strongest_challenge_is_answered() -> None:
     a = account()
     answered(a, challenge(f"{CHALLENGE}, {SHA256}"))
-    assert "algorithm=SHA-256" in registrar_state.credential(a, "sip:pbx.example", "c")
+    assert "algorithm=SHA-256" in a.credential("sip:pbx.example", "c")
 
 
 def test_md5_is_answered_when_there_is_no_ha1_for_the_stronger_one() -> None:
     a = account(ha1_sha256="")
-    assert answered(a, challenge(f"{CHALLENGE}, {SHA256}")) == Send()
-    assert "algorithm=MD5" in registrar_state.credential(a, "sip:pbx.example", "c")
+    assert answered(a, challenge(f"{CHALLENGE}, {SHA256}")) == SEND
+    assert "algorithm=MD5" in a.credential("sip:pbx.example", "c")
 
 
 def test_a_407_is_answered_in_its_own_header() -> None:
     a = account()
-    assert answered(a, challenge(code=407)) == Send()
-    assert registrar_state.credential(a, "sip:pbx.example", "c").startswith("Proxy-Authorization:")
+    assert answered(a, challenge(code=407)) == SEND
+    assert a.credential("sip:pbx.example", "c").startswith("Proxy-Authorization:")
 
 
 def test_the_nonce_is_used_again_with_a_higher_count() -> None:
     a = account()
     answered(a, challenge())
-    counts = [digest_values(registrar_state.credential(a, "sip:p", "c"))["nc"] for _ in range(3)]
+    counts = [digest_values(a.credential("sip:p", "c"))["nc"] for _ in range(3)]
     assert counts == ["00000001", "00000002", "00000003"]
 
 
@@ -89,7 +90,7 @@ def test_the_next_nonce_of_the_pbx_is_taken() -> None:
     a = account()
     answered(a, challenge())
     answered(a, ok(info='nextnonce="n9"'))
-    values = digest_values(registrar_state.credential(a, "sip:p", "c"))
+    values = digest_values(a.credential("sip:p", "c"))
     assert (values["nonce"], values["nc"]) == ("n9", "00000001")
 
 
@@ -97,21 +98,21 @@ def test_a_next_nonce_that_kamailio_would_rewrite_is_not_taken() -> None:
     a = account()
     answered(a, challenge())
     answered(a, ok(info='nextnonce="n!!9"'))
-    assert digest_values(registrar_state.credential(a, "sip:p", "c"))["nonce"] == "n1"
+    assert digest_values(a.credential("sip:p", "c"))["nonce"] == "n1"
 
 
 def test_an_old_nonce_is_replaced_without_counting_as_a_refusal() -> None:
     a = account()
     answered(a, challenge())
     answered(a, ok())
-    assert answered(a, challenge(CHALLENGE.replace("n1", "n7"))) == Send()
-    assert (a.failures, digest_values(registrar_state.credential(a, "sip:p", "c"))["nonce"]) == (0, "n7")
+    assert answered(a, challenge(CHALLENGE.replace("n1", "n7"))) == SEND
+    assert (a.failures, digest_values(a.credential("sip:p", "c"))["nonce"]) == (0, "n7")
 
 
 def test_stale_is_believed_three_times_at_most() -> None:
     a = account()
     sends = 0
-    while answered(a, challenge(f"{CHALLENGE}, stale=true")) == Send():
+    while answered(a, challenge(f"{CHALLENGE}, stale=true")) == SEND:
         sends += 1
         assert sends < 10
     assert sends == 3
@@ -121,8 +122,8 @@ def test_stale_is_believed_three_times_at_most() -> None:
 @pytest.mark.parametrize("realm", ["elsewhere", "Asterisk", "asterisk ", ""])
 def test_s7_a_challenge_for_another_realm_gets_no_answer(realm: str) -> None:
     a = account()
-    assert answered(a, challenge(f'Digest realm="{realm}", nonce="n", qop="auth"')) == Wait()
-    assert registrar_state.credential(a, "sip:p", "c") == ""
+    assert answered(a, challenge(f'Digest realm="{realm}", nonce="n", qop="auth"')) == WAIT
+    assert a.credential("sip:p", "c") == ""
     assert a.state == "refused"
     assert a.due > NOW
 
@@ -130,28 +131,27 @@ def test_s7_a_challenge_for_another_realm_gets_no_answer(realm: str) -> None:
 def test_s7_our_realm_among_foreign_ones_is_answered() -> None:
     a = account()
     assert (
-        answered(a, challenge(f'Digest realm="elsewhere", nonce="x", algorithm=SHA-256, {CHALLENGE}'))
-        == Send()
+        answered(a, challenge(f'Digest realm="elsewhere", nonce="x", algorithm=SHA-256, {CHALLENGE}')) == SEND
     )
-    assert 'realm="asterisk"' in registrar_state.credential(a, "sip:p", "c")
+    assert 'realm="asterisk"' in a.credential("sip:p", "c")
 
 
 def test_a_challenge_we_cannot_answer_is_a_refusal() -> None:
     a = account()
-    assert answered(a, challenge('Digest realm="asterisk", nonce="a!!b"')) == Wait()
+    assert answered(a, challenge('Digest realm="asterisk", nonce="a!!b"')) == WAIT
     assert a.state == "refused"
 
 
 def test_r3_the_realm_is_learned_and_the_credential_for_it_awaited() -> None:
     a = account(realm="", ha1_md5="", ha1_sha256="")
-    assert answered(a, challenge()) == Wait()
+    assert answered(a, challenge()) == WAIT
     assert a.state == "awaiting-credential"
     assert a.challenge is not None
     assert a.challenge.realm == "asterisk"
-    assert registrar_state.credential(a, "sip:p", "c") == ""
-    registrar_state.changed(a, connection(), NOW + 1)
+    assert a.credential("sip:p", "c") == ""
+    a.change(connection(), NOW + 1)
     assert (a.state, a.due) == ("new", NOW + 1)
-    assert registrar_state.credential(a, "sip:p", "c") != ""
+    assert a.credential("sip:p", "c") != ""
 
 
 # -------------------------------------------------------------------------------------------------- refusals
@@ -160,7 +160,7 @@ def test_r3_the_realm_is_learned_and_the_credential_for_it_awaited() -> None:
 def refuse_with_wrong_password(a: Account, now: float) -> int:
     """One round: the PBX challenges whatever is sent. Returns the REGISTERs sent in answer."""
     sends = 0
-    while answered(a, challenge(), now) == Send():
+    while answered(a, challenge(), now) == SEND:
         sends += 1
         assert sends < 10
     return sends
@@ -190,7 +190,7 @@ def test_r2_a_wrong_password_backs_off_and_stops_after_a_few() -> None:
 def test_r2_a_forbidden_or_unknown_account_stops_after_a_few(code: int) -> None:
     a = account()
     for _ in range(3):
-        assert answered(a, Reply(code, "No", 1), NOW) == Wait()
+        assert answered(a, Reply(code, "No", 1), NOW) == WAIT
     assert a.state == "stopped"
 
 
@@ -198,7 +198,7 @@ def test_r2_a_stopped_account_starts_again_when_it_is_changed() -> None:
     a = account()
     for _ in range(3):
         answered(a, Reply(403, "No", 1))
-    registrar_state.changed(a, connection(ha1_md5="f" * 32), NOW + 9)
+    a.change(connection(ha1_md5="f" * 32), NOW + 9)
     assert (a.state, a.failures, a.due) == ("new", 0, NOW + 9)
 
 
@@ -216,12 +216,12 @@ def test_r3_silence_is_tried_again_for_ever_with_growing_pauses() -> None:
     a = account()
     pauses = []
     for _ in range(12):
-        registrar_state.silent(a, NOW, 0.5)
+        registrar_state.silent(a, "no-answer", NOW, 0.5)
         pauses.append(a.due - NOW)
     assert pauses == sorted(pauses)
     assert pauses[0] >= 2.5
     assert pauses[-1] <= 600
-    assert a.state == "unreachable"
+    assert (a.state, a.why) == ("unreachable", "no-answer")
 
 
 def test_retry_after_is_waited_for() -> None:
@@ -241,7 +241,7 @@ def test_a_retry_after_that_is_no_number_is_ignored() -> None:
 
 def test_r3_a_423_raises_the_expiry_and_is_sent_again() -> None:
     a = account()
-    assert answered(a, Reply(423, "Interval Too Brief", 1, extra="1800")) == Send()
+    assert answered(a, Reply(423, "Interval Too Brief", 1, extra="1800")) == SEND
     assert a.expires == 1800
 
 
@@ -254,16 +254,16 @@ def test_r3_a_423_never_lowers_the_expiry() -> None:
 def test_r3_a_pbx_that_always_says_423_is_not_obeyed_for_ever() -> None:
     a = account()
     sends = 0
-    while answered(a, Reply(423, "Interval Too Brief", 1, extra="1800")) == Send():
+    while answered(a, Reply(423, "Interval Too Brief", 1, extra="1800")) == SEND:
         sends += 1
         assert sends < 10
-    assert a.state == "unreachable"
+    assert (a.state, a.why) == ("refused", "too-brief")
     assert a.due > NOW
 
 
 def test_r4_a_200_without_our_contact_is_offline_not_registered() -> None:
     a = account()
-    assert answered(a, ok("<sip:other@127.0.7.1:5060>;expires=600")) == Wait()
+    assert answered(a, ok("<sip:other@127.0.7.1:5060>;expires=600")) == WAIT
     assert a.state == "offline"
     assert a.due >= NOW + 30
 
@@ -307,7 +307,7 @@ def test_r1_refreshes_are_spread() -> None:
 def test_r1_a_valid_binding_is_kept_over_a_restart() -> None:
     before = account()
     answered(before, challenge())
-    registrar_state.credential(before, "sip:p", "c")
+    before.credential("sip:p", "c")
     before.cseq += 2
     answered(before, ok())
     after = Account("c8f2k1", connection(), NOW + 60)
@@ -317,7 +317,7 @@ def test_r1_a_valid_binding_is_kept_over_a_restart() -> None:
         round(before.due, 2),
         before.expires_at,
     )
-    values = digest_values(registrar_state.credential(after, "sip:p", "c"))
+    values = digest_values(after.credential("sip:p", "c"))
     assert (values["nonce"], values["nc"]) == ("n1", "00000002")
 
 
@@ -370,17 +370,19 @@ def test_r1_cseq_grows_even_when_its_last_value_was_lost() -> None:
 
 def test_r6_a_removed_account_is_gone_when_the_pbx_has_confirmed() -> None:
     a = registered()
-    a.removing = True
-    assert answered(a, challenge()) == Send()
-    assert registrar_state.credential(a, "sip:p", "c")
+    a.leave(NOW, forget=True)
+    a.sending("sip:127.0.7.9:5060", NOW)
+    assert answered(a, challenge()) == SEND
+    assert a.credential("sip:p", "c")
     answered(a, ok(""))
     assert a.state == "unregistered"
 
 
 def test_a_removed_account_is_gone_when_the_pbx_is_silent() -> None:
     a = registered()
-    a.removing = True
-    registrar_state.silent(a, NOW, 0.5)
+    a.leave(NOW, forget=True)
+    a.sending("sip:127.0.7.9:5060", NOW)
+    registrar_state.silent(a, "no-answer", NOW, 0.5)
     assert a.state == "unregistered"
 
 
@@ -406,9 +408,9 @@ def test_r8_after_any_answers_an_account_has_a_next_step(history: list[Reply], j
     sends = 0
     for reply in history:
         action = answered(a, reply, NOW, jitter)
-        sends = sends + 1 if action == Send() else 0
+        sends = sends + 1 if action == SEND else 0
         assert sends <= 3
-        assert action == Send() or a.due > NOW
+        assert action == SEND or a.due > NOW
         assert (a.due == float("inf")) == (a.state == "stopped")
         assert re.fullmatch(r"[a-z-]+", a.state)
-        registrar_state.credential(a, "sip:p", "c")
+        a.credential("sip:p", "c")

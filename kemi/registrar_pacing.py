@@ -1,0 +1,139 @@
+"""How fast one PBX is sent REGISTERs, and when it is left alone. Pure: no I/O, the time comes in.
+
+A PBX sees no storm from us: the pace starts low, doubles each second while it answers, halves when it does not, and after a
+row of silences a single probe goes out now and then until any answer comes. Then the pace starts low again, so that a PBX
+that was away for an hour is met with a ramp.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+START_PER_S = 50.0
+SLOWEST_PER_S = 5.0
+WINDOW = 500  # REGISTERs under way at one PBX
+SILENCES = 20  # in a row, until it is taken for down
+_PROBE_FIRST_S = 5.0
+_PROBE_LAST_S = 60.0
+
+
+class Pace:
+    """A token bucket whose rate follows the answers. ``fastest`` is in REGISTERs a second."""
+
+    __slots__ = ("_halved_at", "_last", "_tokens", "fastest", "rate")
+
+    def __init__(self, fastest: float, now: float) -> None:
+        self.fastest = fastest
+        self.rate = min(START_PER_S, fastest)
+        self._tokens = 1.0
+        self._last = now
+        self._halved_at = 0.0
+
+    def refill(self, now: float) -> None:
+        """Let time pass. A tenth of a second's worth is the most that is saved up."""
+        self._tokens = min(max(1.0, self.rate / 10), self._tokens + self.rate * max(0.0, now - self._last))
+        self._last = now
+
+    def take(self) -> bool:
+        """Whether one more may leave now."""
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+    def answered(self) -> None:
+        """Any answer: each one adds one a second, so that a busy pace doubles in a second."""
+        self.rate = min(self.fastest, self.rate + 1.0)
+
+    def burdened(self, now: float) -> None:
+        """Silence, or a 503: half the pace, once a second at most."""
+        if now - self._halved_at >= 1.0:
+            self._halved_at = now
+            self.rate = max(SLOWEST_PER_S, self.rate / 2)
+
+    def restart(self) -> None:
+        """Begin low again."""
+        self.rate = min(START_PER_S, self.fastest)
+
+
+class Pbx:
+    """One next hop: who is due there, what is under way, and whether it answers at all."""
+
+    __slots__ = (
+        "_due",
+        "_probe_at",
+        "_probe_pause",
+        "down",
+        "in_flight",
+        "pace",
+        "paused_until",
+        "silences",
+        "stranded",
+    )
+
+    def __init__(self, fastest: float, now: float) -> None:
+        self.pace = Pace(fastest, now)
+        self._due: list[tuple[float, str]] = []
+        self.in_flight = 0
+        self.silences = 0
+        self.down = False
+        self.paused_until = 0.0
+        self.stranded: list[str] = []  # who met silence: due again at the first answer
+        self._probe_at = 0.0
+        self._probe_pause = _PROBE_FIRST_S
+
+    def schedule(self, due: float, account: str) -> None:
+        """Say that an account is due at a time. An entry made obsolete by a later one is skipped by its owner."""
+        heapq.heappush(self._due, (due, account))
+
+    def take_due(self, now: float) -> Iterator[tuple[float, str]]:
+        """The (due time, account) pairs that may be sent now, as the pace, the window and the breaker allow.
+
+        The owner must call ``sent`` for each it really sends; obsolete ones cost nothing but their pop.
+        """
+        self.pace.refill(now)
+        if now < self.paused_until:
+            return
+        while self._due and self._due[0][0] <= now:
+            if self.down:
+                if now < self._probe_at:
+                    return
+            elif self.in_flight >= WINDOW:
+                return
+            yield heapq.heappop(self._due)
+
+    def may_send(self, now: float) -> bool:
+        """Ask for leave to send one; when it is not given, schedule the account again."""
+        if self.down:
+            if now < self._probe_at or self.in_flight:
+                return False
+            self._probe_pause = min(_PROBE_LAST_S, self._probe_pause * 2)
+            self._probe_at = now + self._probe_pause
+            return True
+        return self.in_flight < WINDOW and self.pace.take()
+
+    def answered(self) -> list[str]:
+        """Any answer came: whoever met silence before is due again, under a pace that begins low."""
+        self.silences = 0
+        self.pace.answered()
+        if self.down:
+            self.down = False
+            self._probe_pause = _PROBE_FIRST_S
+            self.pace.restart()
+        stranded, self.stranded = self.stranded, []
+        return stranded
+
+    def silent(self, account: str, now: float) -> None:
+        """A REGISTER met silence."""
+        self.silences += 1
+        self.stranded.append(account)
+        self.pace.burdened(now)
+        if self.silences >= SILENCES and not self.down:
+            self.down = True
+            self._probe_at = now + self._probe_pause
+
+    def pause(self, until: float, now: float) -> None:
+        """The PBX has asked for a pause (503 with Retry-After)."""
+        self.paused_until = max(self.paused_until, until)
+        self.pace.burdened(now)

@@ -1,0 +1,91 @@
+"""A reply to a REGISTER of ours, as the registrar reads it: parsed lazily, from header bodies joined by commas. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_GRANTED = re.compile(r'>[^,]*;\s*expires\s*=\s*"?(\d+)', re.IGNORECASE)
+_SPLIT_CONTACTS = re.compile(r',(?=\s*(?:"|<|sips?:))')
+_SECONDS = re.compile(r"\s*(\d{1,9})")
+_SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """``contacts``, ``challenge`` and ``service_route`` are header bodies joined by commas; ``extra`` is Expires of a 2xx,
+    Min-Expires of a 423 and Retry-After of the rest."""
+
+    code: int
+    reason: str
+    cseq: int
+    contacts: str = ""
+    challenge: str = ""
+    extra: str = ""
+    authentication_info: str = ""
+    service_route: str = ""
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds the PBX asks us to wait, 0 when it does not; its comment is ignored (RFC 3261, 20.33)."""
+        found = _SECONDS.match(self.extra)
+        return float(found[1]) if found else 0.0
+
+    @property
+    def min_expires(self) -> int:
+        """Seconds that a 423 asks for at least, 0 when it does not say."""
+        found = _SECONDS.match(self.extra)
+        return int(found[1]) if found else 0
+
+    def granted_to(self, connection: str, asked: int) -> int | None:
+        """Seconds granted to our own contact; None when it is not in the list (RFC 3261, 10.2.4)."""
+        ours = f"sip:{connection}@"
+        if ours not in self.contacts:
+            return None
+        for item in split_contacts(self.contacts):
+            if ours in item:
+                found = _GRANTED.search(item)
+                if found:
+                    return int(found[1])
+                return self.min_expires or asked
+        return None
+
+    def encode(self) -> str:
+        """The reply as one text, for the way from a SIP worker to the registrar's process."""
+        return _SEPARATOR.join(
+            (
+                str(self.code),
+                self.reason,
+                str(self.cseq),
+                self.contacts,
+                self.challenge,
+                self.extra,
+                self.authentication_info,
+                self.service_route,
+            )
+        )
+
+    @classmethod
+    def decode(cls, text: str) -> Reply:
+        """The inverse of encode. Raises ValueError for anything else."""
+        code, reason, cseq, *rest = text.split(_SEPARATOR)
+        contacts, challenge, extra, info, route = rest
+        return cls(int(code), reason, int(cseq), contacts, challenge, extra, info, route)
+
+
+def split_contacts(contacts: str) -> list[str]:
+    """Each contact of a header body, with its parameters."""
+    return [item.strip() for item in _SPLIT_CONTACTS.split(contacts) if item.strip()]
+
+
+def remaining(contact: str) -> int:
+    """Seconds left to a contact of the list, 0 when it does not say."""
+    found = _GRANTED.search(contact)
+    return int(found[1]) if found else 0
+
+
+def bare(contact: str) -> str:
+    """The contact without its header parameters: ``<uri>``."""
+    _, bracket, rest = contact.partition("<")
+    uri = rest.partition(">")[0] if bracket else contact.partition(";")[0]
+    return f"<{uri.strip()}>"
