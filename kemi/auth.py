@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from kemi import ksr, trust, wire
-from kemi.documents import connections, devices
+from kemi.documents import connections, devices, numbers
 from kemi.node import Node
 
 # An unknown user name takes the same path as a known one with a wrong password; no password has this HA1.
@@ -29,10 +30,45 @@ def device(node: Node) -> tuple[str, wire.DeviceDoc | None]:
     return name, None
 
 
-def pbx_connection() -> tuple[str, wire.ConnectionDoc | None]:
-    """The connection whose PBX sent this request: its contact user in the Request-URI, and an address of that PBX behind it."""
-    name = ksr.pv("$rU")
+def registering_pbx(node: Node) -> tuple[str, bool] | None:
+    """When a PBX registers at us: the connection, and whether it is proven (if not, the challenge is already sent)."""
+    name = ksr.pv("$au")
     document = connections.get(name) if name else None
-    if document is None or ksr.pv("$si") not in document.sources:
-        return name, None
-    return name, document
+    if document is None or not document.ha1_inbound:
+        return None
+    if ksr.digest_check(node.settings.realm, document.ha1_inbound) == ksr.DIGEST_OK:
+        return name, True
+    ksr.digest_challenge(node.settings.realm)
+    return name, False
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A request that came from a PBX: over which connection, and whom it is for."""
+
+    connection: str
+    document: wire.ConnectionDoc
+    aors: list[str]
+
+
+def from_pbx() -> Origin | None:
+    """The connection whose PBX sent this request, None when no PBX did.
+
+    It is known by the connection's id in the Request-URI and an address of that PBX behind it; a trunk by its address
+    alone; a PBX that registers at us by the flow it registered by.
+    """
+    name, source = ksr.pv("$rU"), ksr.pv("$si")
+    document = connections.get(name) if name else None
+    if document is not None and source in document.sources:
+        return Origin(name, document, document.aors)
+    for connection in ksr.table_get(wire.TABLE_TRUNK, source).split():
+        trunk = connections.get(connection)
+        number = numbers.get(f"{connection}/{name}")
+        if trunk is not None and (number is not None or trunk.aors):
+            return Origin(connection, trunk, number.aors if number else trunk.aors)
+    connection = ksr.table_get(wire.TABLE_ARRIVED, f"{source}:{ksr.pv_int('$sp')}")
+    document = connections.get(connection) if connection else None
+    if document is None:
+        return None
+    number = numbers.get(f"{connection}/{name}")
+    return Origin(connection, document, number.aors if number else document.aors)

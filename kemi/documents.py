@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
 
 from kemi import ksr, wire
 
-_D = TypeVar("_D", wire.DeviceDoc, wire.LineDoc, wire.ConnectionDoc)
-_KEPT = 20_000
+_D = TypeVar("_D", wire.DeviceDoc, wire.LineDoc, wire.ConnectionDoc, wire.NumberDoc)
+_KEPT = 5_000
+_SECRETS = ("ha1", "ha1_md5", "ha1_sha256", "ha1_inbound")
+
+
+def read(kind: type[_D], key: str, text: str, secret: bytes) -> _D | None:
+    """Parse a document and unmask the HA1s in it; None, and a line in the log, when it cannot be read."""
+    try:
+        document = kind.decode(text)
+        plain: dict[str, Any] = {
+            name: wire.unmask(value, secret, f"{key}/{name}")
+            for name in _SECRETS
+            if (value := getattr(document, name, "")).startswith(wire.MASKED)
+        }
+        return replace(document, **plain) if plain else document
+    except ValueError as error:
+        ksr.log_error(f"{kind.__name__}, key {key}: {error}")
+        return None
 
 
 class Table(Generic[_D]):
-    """One hash table of documents, parsed.
+    """One hash table of documents, parsed. ``secret`` is what HA1s are masked with; it is set before the first look.
 
     The cache is keyed by the document's text, so a changed document can never be served from it.
     """
+
+    secret = b""
 
     def __init__(self, name: str, kind: type[_D]) -> None:
         self._name = name
@@ -28,17 +47,15 @@ class Table(Generic[_D]):
             return None
         document = self._parsed.get(text)
         if document is None:
-            try:
-                document = self._kind.decode(text)
-            except wire.WireError as error:
-                ksr.log_error(f"table {self._name}, key {key}: {error}")
-                return None
-            if len(self._parsed) >= _KEPT:
-                self._parsed.clear()
-            self._parsed[text] = document
+            document = read(self._kind, key, text, self.secret)
+            if document is not None:
+                if len(self._parsed) >= _KEPT:
+                    self._parsed.clear()
+                self._parsed[text] = document
         return document
 
 
 devices: Table[wire.DeviceDoc] = Table(wire.TABLE_DEVICE, wire.DeviceDoc)
 lines: Table[wire.LineDoc] = Table(wire.TABLE_LINE, wire.LineDoc)
 connections: Table[wire.ConnectionDoc] = Table(wire.TABLE_CONNECTION, wire.ConnectionDoc)
+numbers: Table[wire.NumberDoc] = Table(wire.TABLE_NUMBER, wire.NumberDoc)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 
-from kemi import call_mark, ksr, media, nat, trust, wake, wake_rules, wire
+from kemi import call_mark, ksr, media, nat, trust, wake, wake_rules
+from kemi.auth import Origin
 from kemi.call_mark import Mark
 from kemi.documents import lines
 from kemi.node import Node
@@ -21,12 +22,13 @@ _WAKING = "$avp(nb_waking)"
 _adding: list[str] = []
 
 
-def invite(node: Node, connection: str, document: wire.ConnectionDoc) -> int:
-    """Take an INVITE of this connection's PBX; its source has been checked."""
+def invite(node: Node, origin: Origin) -> int:
+    """Take an INVITE of a PBX; its source has been checked."""
+    connection, document = origin.connection, origin.document
     now = time.time()
     call = call_mark.new_reference()
     caller, name = ksr.pv("$fU"), ksr.pv("$fn").strip('"')
-    aor = document.aors[0] if document.aors else ""
+    aor = origin.aors[0] if origin.aors else ""
     node.events.call(
         call,
         "invite-in",
@@ -36,7 +38,7 @@ def invite(node: Node, connection: str, document: wire.ConnectionDoc) -> int:
         caller=caller,
         sip_call_id=ksr.pv("$ci"),
     )
-    documents = [d for d in (lines.get(a) for a in document.aors) if d is not None]
+    documents = [d for d in (lines.get(a) for a in origin.aors) if d is not None]
     devices = {device.id: device for d in documents for device in d.devices}
     if not devices:
         return _refuse(node, call, 480, "Nobody has a device on this connection")
@@ -55,7 +57,7 @@ def invite(node: Node, connection: str, document: wire.ConnectionDoc) -> int:
     ksr.tm_routes("ksr_branch_device", "ksr_reply_device", "ksr_failure_device")
     if plan.hold:
         wait = max(d.wait for d in documents)
-        order = _wake_order(call, connection, aor, plan, now + wait, caller, name)
+        order = _wake_order(call, connection, aor, plan, now + wait, caller, name, document.early_ringing)
         ksr.pv_set(_WAKING, json.dumps(order, separators=(",", ":")))
     if not _fork(node, plan):
         return _refuse(node, call, 480, "No device could be reached")
@@ -64,7 +66,14 @@ def invite(node: Node, connection: str, document: wire.ConnectionDoc) -> int:
 
 
 def _wake_order(
-    call: str, connection: str, aor: str, plan: Plan, deadline: float, caller: str, name: str
+    call: str,
+    connection: str,
+    aor: str,
+    plan: Plan,
+    deadline: float,
+    caller: str,
+    name: str,
+    early_ringing: bool,
 ) -> dict[str, object]:
     return {
         "call": call,
@@ -75,6 +84,7 @@ def _wake_order(
         "deadline": deadline,
         "caller": caller,
         "caller_name": name,
+        "early_ringing": early_ringing,
     }
 
 

@@ -289,6 +289,11 @@ def table_set(table: str, key: str, value: str) -> None:
     KSR.htable.sht_sets(table, key, value)
 
 
+def table_set_for(table: str, key: str, value: str, seconds: int) -> None:
+    """Set the value at ``key``, to vanish by itself."""
+    KSR.htable.sht_setxs(table, key, value, seconds)
+
+
 def table_remove(table: str, key: str) -> None:
     """Remove ``key``."""
     KSR.htable.sht_rm(table, key)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kemi import call_mark, ksr
 from kemi.call_mark import Mark
+from kemi.documents import Table
 from kemi.events import Events
 from kemi.settings import Settings
 
@@ -21,7 +22,9 @@ class Node:
     @classmethod
     def create(cls, settings: Settings) -> Node:
         """The node of a process that has just been forked."""
-        return cls(settings, Events(settings), bytes.fromhex(settings.identity_key))
+        key = bytes.fromhex(settings.identity_key)
+        Table.secret = key
+        return cls(settings, Events(settings), key)
 
     def device_uri(self, device: str) -> str:
         """The URI under which a device's binding is kept."""

@@ -31,8 +31,12 @@ def invite(node: Node) -> int:
         callee=number,
         sip_call_id=ksr.pv("$ci"),
     )
-    if connection is None or not connection.next_hop:
+    if connection is None or not (connection.next_hop or connection.ha1_inbound):
         return _refuse(node, call, 404, "This device has no connection for calls out")
+    # A PBX that registers at us is where it came from.
+    next_hop = connection.next_hop or ksr.binding_flow(node.device_uri(document.connection))
+    if not next_hop:
+        return _refuse(node, call, 480, "The PBX of this connection is not registered here")
     if not _NUMBER.fullmatch(number):
         return _refuse(node, call, 484, "The number has characters that no PBX understands")
 
@@ -45,7 +49,7 @@ def invite(node: Node) -> int:
     ksr.pv_set(_CONNECTION, document.connection)
     if relayed:
         media.relay_this_call()
-    _in_the_name_of(connection, number)
+    _in_the_name_of(connection, number, next_hop)
     route = ksr.table_get(wire.TABLE_SERVICE_ROUTE, document.connection)
     if route:
         ksr.append_header(f"Route: {route}")
@@ -56,11 +60,11 @@ def invite(node: Node) -> int:
     return 1
 
 
-def _in_the_name_of(connection: wire.ConnectionDoc, number: str) -> None:
+def _in_the_name_of(connection: wire.ConnectionDoc, number: str, next_hop: str) -> None:
     ksr.replace_from("", f"sip:{connection.user}@{connection.domain}")
     ksr.replace_to(f"sip:{number}@{connection.domain}")
     ksr.set_ruri(f"sip:{number}@{connection.domain}")
-    ksr.set_next_hop(connection.next_hop)
+    ksr.set_next_hop(next_hop)
 
 
 def branch(node: Node) -> int:

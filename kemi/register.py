@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from kemi import auth, contact, inbound, ksr, wake, wake_rules, wire
+from kemi.documents import devices
 from kemi.node import Node
 
 _ACTIONS = {1: "added", 2: "refreshed", 3: "removed", 4: "queried"}
@@ -13,6 +14,10 @@ _ACTIONS = {1: "added", 2: "refreshed", 3: "removed", 4: "queried"}
 def request(node: Node) -> int:
     """Handle a REGISTER (RFC 3261, 10.3; RFC 8599 for its push parameters)."""
     arrived = time.time()
+    registering = auth.registering_pbx(node)
+    if registering is not None:
+        connection, proven = registering
+        return _pbx(node, connection, arrived) if proven else 1
     device, document = auth.device(node)
     if document is None:
         return 1
@@ -33,8 +38,51 @@ def request(node: Node) -> int:
     if ended:
         ksr.table_remove(wake.TABLE_ENDED, device)
     calls = _ring_held_calls(node, device, flow, arrived) if result in (1, 2) else []
+    if result in (1, 3):
+        _woke_or_slept(document)
     _tell(node, arrived, device, _ACTIONS.get(result, "refreshed"), 200, "", calls)
     return 1
+
+
+def expired(node: Node) -> int:
+    """Event of module registrar: a binding has run out, or its connection is gone."""
+    device = ksr.pv("$ulc(exp=>aor)").partition("@")[0].removeprefix("sip:")
+    document = devices.get(device)
+    if document is not None:
+        _woke_or_slept(document)
+    return 1
+
+
+def _woke_or_slept(document: wire.DeviceDoc) -> None:
+    """Let the registrar look again at the connections that are registered only while a device is awake."""
+    for connection in document.rung_by:
+        ksr.table_set(wire.TABLE_CHANGES, connection, "device")
+
+
+def _pbx(node: Node, connection: str, arrived: float) -> int:
+    """A PBX registers at us: calls out go to where it came from, and its calls are known by it."""
+    flow = ksr.remember_source()
+    result = ksr.save_binding(node.device_uri(connection))
+    if result < 0:
+        ksr.reply_error()
+        return 1
+    source = f"{ksr.pv('$si')}:{ksr.pv_int('$sp')}"
+    seconds = _expires()
+    if result == 3:
+        ksr.table_remove(wire.TABLE_ARRIVED, source)
+    else:
+        ksr.table_set_for(wire.TABLE_ARRIVED, source, connection, seconds)
+    state = "unregistered" if result == 3 else "registered"
+    node.events.send(
+        wire.UpstreamEvent(arrived, connection, state, 200, f"it registered at us by {flow}", expires=seconds)
+    )
+    return 1
+
+
+def _expires() -> int:
+    """Seconds the contact asks for, within what kamailio.cfg allows (registrar: default_expires, max_expires)."""
+    text = contact.parse(ksr.header("Contact")).attributes.get("expires") or ksr.header("Expires")
+    return min(int(text), 7200) if text.isdigit() else 600
 
 
 def _ring_held_calls(node: Node, device: str, flow: str, now: float) -> list[str]:

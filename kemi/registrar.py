@@ -6,9 +6,8 @@ import hashlib
 import random
 import time
 from collections import deque
-from dataclasses import replace
 
-from kemi import ksr, registrar_state, wire
+from kemi import documents, ksr, registrar_state, wire
 from kemi.documents import lines
 from kemi.node import Node
 from kemi.registrar_pacing import Pace, Pbx
@@ -112,8 +111,8 @@ class Registrar:
 
     def _follow_devices(self, account: Account, document: wire.ConnectionDoc, now: float) -> None:
         """Strategy while-awake: registered as long as a device is."""
-        documents = [d for d in (lines.get(aor) for aor in document.aors) if d is not None]
-        awake = any(ksr.is_bound(self._node.device_uri(d.id)) for line in documents for d in line.devices)
+        rung = [line for line in (lines.get(aor) for aor in document.aors) if line is not None]
+        awake = any(ksr.is_bound(self._node.device_uri(d.id)) for line in rung for d in line.devices)
         if awake and (account.state == "resting" or account.leaving):
             account.come_back(now)
         elif not awake and account.state != "resting" and not account.leaving:
@@ -124,18 +123,7 @@ class Registrar:
                 self._tell(account, Reply(0, "", account.cseq), now)
 
     def _document(self, connection: str, text: str) -> wire.ConnectionDoc | None:
-        if not text:
-            return None
-        try:
-            document = wire.ConnectionDoc.decode(text)
-        except wire.WireError as error:
-            ksr.log_error(f"connection {connection} cannot be read: {error}")
-            return None
-        return replace(
-            document,
-            ha1_md5=wire.unmask(document.ha1_md5, self._node.key, f"{connection}/ha1_md5"),
-            ha1_sha256=wire.unmask(document.ha1_sha256, self._node.key, f"{connection}/ha1_sha256"),
-        )
+        return documents.read(wire.ConnectionDoc, connection, text, self._node.key) if text else None
 
     # ------------------------------------------------------------------------------------------ answers
 

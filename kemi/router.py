@@ -40,8 +40,8 @@ def request(node: Node) -> int:
 
 
 def _out_of_dialog(node: Node, method: str) -> int:
-    connection, document = auth.pbx_connection()
-    if document is None:
+    origin = auth.from_pbx()
+    if origin is None:
         if method == "INVITE":
             return outbound.invite(node)
         if method == "OPTIONS":
@@ -52,7 +52,7 @@ def _out_of_dialog(node: Node, method: str) -> int:
         ksr.reply_stateless(405, "Method Not Allowed")
         return 1
     if method == "INVITE":
-        return inbound.invite(node, connection, document)
+        return inbound.invite(node, origin)
     if method in ("OPTIONS", "NOTIFY"):
         # Qualify: the line is there though its devices sleep. Message-waiting news nobody asked for: taken, not argued with.
         ksr.append_header_to_reply(_ALLOW)
@@ -90,6 +90,7 @@ ROUTES = {
     "ksr_reply_dialog_media": lambda node: dialog.reply(relayed=True),
     "ksr_rtimer_tell": wake.tell_again,
     "ksr_rtimer_registrar": registrar.tick,
+    "ksr_registrar_event": register.expired,
     "ksr_xhttp_event": lambda node: websocket.handshake(),
     "ksr_websocket_event": lambda node: 1,
     "ksr_onsend_route": lambda node: 1,

@@ -31,6 +31,7 @@ TABLE_CHANGES = (
     "changes"  # connection id -> anything: its document was changed, or a device it rings woke or slept
 )
 TABLE_SERVICE_ROUTE = "service_route"  # connection id -> what its PBX wants as Route of calls out (RFC 3608)
+TABLE_ARRIVED = "arrived"  # "address:port" a PBX has registered from, at us -> connection id
 TABLE_PARKED = "parked"  # wake id -> the wake event, for as long as that call is held
 TABLE_ACKED = "acked"  # wake id -> incarnation of the edge agent that has taken charge of it
 TABLE_AGENT = "agent"  # "boot" -> incarnation of the edge agent that is alive now
@@ -218,6 +219,7 @@ class WakeEvent(Event):
     ringing: list[str] = field(default_factory=list)
     caller: str = ""
     caller_name: str = ""
+    early_ringing: bool = True  # ConnectionDoc.early_ringing
 
 
 @dataclass(frozen=True)
@@ -269,6 +271,9 @@ class DeviceDoc(_Message):
     aor: str
     ha1: str
     connection: str = ""
+    rung_by: list[str] = field(
+        default_factory=list
+    )  # connections that are registered only while a device is awake
 
     def __repr__(self) -> str:
         return f"DeviceDoc(aor={self.aor!r}, ha1=***, connection={self.connection!r})"
@@ -344,7 +349,7 @@ class NumberDoc(_Message):
     aors: list[str]
 
 
-_MASKED = "~"
+MASKED = "~"  # what a masked HA1 begins with
 
 
 def mask(ha1: str, key: bytes, label: str) -> str:
@@ -357,12 +362,12 @@ def mask(ha1: str, key: bytes, label: str) -> str:
         return ""
     plain = bytes.fromhex(ha1)
     pad = hashlib.blake2b(label.encode(), key=key, digest_size=len(plain), person=b"nightbell-ha1").digest()
-    return _MASKED + bytes(a ^ b for a, b in zip(plain, pad, strict=True)).hex()
+    return MASKED + bytes(a ^ b for a, b in zip(plain, pad, strict=True)).hex()
 
 
 def unmask(value: str, key: bytes, label: str) -> str:
     """The inverse of mask; what is not masked is returned as it is."""
-    if not value.startswith(_MASKED):
+    if not value.startswith(MASKED):
         return value
     return mask(value[1:], key, label)[1:]
 

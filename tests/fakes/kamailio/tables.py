@@ -27,6 +27,9 @@ class HashTables:
     def sht_rm(self, table: str, key: str) -> int:
         return 1 if self.tables.get(table, {}).pop(key, None) is not None else -1
 
+    def sht_setxs(self, table: str, key: str, value: str, seconds: int) -> int:
+        return self.sht_sets(table, key, value)
+
     def sht_reset(self, table: str) -> int:
         self.tables[table] = {}
         return 1
