@@ -12,9 +12,9 @@ from control.domain.connection import ConnectionSpec
 from control.domain.credential import new_connection_id
 from control.domain.errors import AlreadyExistsError, InvalidFieldError, NotFoundError
 from control.domain.text import printable
-from control.services import outbox
+from control.services import alarms, outbox
 from control.services.people import get_user
-from control.store.models import Connection, Device
+from control.store.models import Connection, Device, TrunkNumber
 from control.store.session import seal_of
 
 
@@ -26,7 +26,7 @@ def add_connection(session: Session, spec: ConnectionSpec) -> Connection:
         id=new_connection_id(),
         name=spec.name,
         host=spec.host,
-        port=spec.port,
+        port=spec.port or 0,
         transport=spec.transport,
         domain=spec.sip_domain,
         user=spec.user,
@@ -39,13 +39,21 @@ def add_connection(session: Session, spec: ConnectionSpec) -> Connection:
         media=spec.media,
         early_ringing=spec.early_ringing,
         wait=spec.wait,
+        strategy=spec.strategy,
+        outbound_proxy=spec.outbound_proxy,
+        inbound_ha1="",
+        enabled=True,
         revision=1,
         created_at=time.time(),
         users=[get_user(session, user) for user in dict.fromkeys(spec.users)],
+        numbers=[
+            TrunkNumber(number=number, user_id=get_user(session, user).id)
+            for number, user in dict.fromkeys(spec.numbers)
+        ],
     )
     session.add(row)
     session.flush()
-    _note(session, row)
+    note(session, row)
     return row
 
 
@@ -62,17 +70,17 @@ def get_connection(session: Session, name_or_id: str) -> Connection:
 
 def list_connections(session: Session) -> Sequence[Connection]:
     """All connections, with the people they ring loaded."""
-    query = select(Connection).options(selectinload(Connection.users)).order_by(Connection.name)
-    return session.scalars(query).all()
+    options = (selectinload(Connection.users), selectinload(Connection.numbers))
+    return session.scalars(select(Connection).options(*options).order_by(Connection.name)).all()
 
 
 def assign(session: Session, connection_id: str, users: Sequence[str]) -> None:
     """Make calls of this connection ring these people, instead of those they rang. Raises NotFoundError."""
     row = get_connection(session, connection_id)
-    before = {user.id for user in row.users}
+    before = rung_by(row)
     row.users = [get_user(session, user) for user in dict.fromkeys(users)]
     session.flush()
-    _note(session, row, before)
+    note(session, row, before)
 
 
 def remove_connection(session: Session, name_or_id: str) -> None:
@@ -82,10 +90,11 @@ def remove_connection(session: Session, name_or_id: str) -> None:
     Raises NotFoundError.
     """
     row = get_connection(session, name_or_id)
-    users = {user.id for user in row.users}
+    users = rung_by(row)
     named = session.scalars(select(Device.id).where(Device.connection_id == row.id)).all()
     session.delete(row)
     session.flush()
+    alarms.clear(session, alarms.REGISTRATION_STOPPED, time.time(), row.id)
     outbox.note(session, outbox.CONNECTION, row.id)
     outbox.note(session, outbox.DEVICE, *sorted({*named, *_devices_of(session, users)}))
     outbox.note(session, outbox.LINE, *sorted(users))
@@ -107,8 +116,14 @@ def learn_realm(session: Session, connection_id: str, realm: str) -> bool:
     return True
 
 
-def _note(session: Session, row: Connection, also: set[str] | None = None) -> None:
-    users = {user.id for user in row.users} | (also or set())
+def rung_by(row: Connection) -> set[str]:
+    """The people whom calls of a connection ring, by whatever number."""
+    return {user.id for user in row.users} | {number.user_id for number in row.numbers}
+
+
+def note(session: Session, row: Connection, also: set[str] | None = None) -> None:
+    """Leave word of a changed connection, and of the people it rings or (``also``) rang."""
+    users = rung_by(row) | (also or set())
     outbox.note(session, outbox.CONNECTION, row.id)
     outbox.note(session, outbox.DEVICE, *_devices_of(session, users))
     outbox.note(session, outbox.LINE, *sorted(users))

@@ -113,7 +113,7 @@ def _connections(session: Session, domain: str, resolve: Addresses, only: set[st
 
 
 def _connection(session: Session, domain: str, row: Connection, addresses: list[str]) -> ConnectionDoc:
-    next_hop = _next_hop(addresses[0], row.port, row.transport)
+    next_hop = _next_hop(addresses[0], row.port or (5061 if row.transport == "tls" else 5060), row.transport)
     md5 = sha256 = ""
     if row.realm:
         password = seal_of(session).open(row.password).reveal()

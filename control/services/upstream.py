@@ -1,20 +1,27 @@
-"""How the connections stand at their PBXs, as Kamailio's registrar reports it."""
+"""How the connections stand at their PBXs, as Kamailio's registrar reports it: state, register log, alarms."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from control.domain import register_log
+from control.domain.register_log import Attempt
+from control.domain.registration_phrases import STOPPED, Standing, advice
 from control.domain.text import printable
+from control.services import alarms, registrations
 from control.store.models import Connection, UpstreamState
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """The state of one registration; the fields of ``kemi.wire.UpstreamEvent``. ``at`` is UNIX seconds."""
+    """A report on one registration; the fields of ``kemi.wire.UpstreamEvent``. ``at`` and ``due`` are UNIX seconds.
+
+    ``since``, when this state began, is only read: it follows from the reports.
+    """
 
     connection: str
     at: float
@@ -24,49 +31,129 @@ class Upstream:
     expires: int = 0
     rtt_ms: float = 0.0
     durable: str = ""
+    why: str = ""
+    due: float = 0.0
+    since: float = 0.0
 
 
-def record(session: Session, states: Iterable[Upstream]) -> None:
-    """Keep the newest state of each connection. One that was removed meanwhile is passed over."""
+def record(session: Session, reports: Iterable[Upstream]) -> None:
+    """Keep the newest state of each connection, every change in the register log, and an alarm for one that has stopped.
+
+    A connection that was removed meanwhile is passed over.
+    """
+    told = list(reports)
     newest: dict[str, Upstream] = {}
-    for state in states:
-        if state.connection not in newest or newest[state.connection].at <= state.at:
-            newest[state.connection] = state
-    known = set(session.scalars(select(Connection.id).where(Connection.id.in_(newest))))
+    for report in told:
+        if report.connection not in newest or newest[report.connection].at <= report.at:
+            newest[report.connection] = report
+    query = select(Connection.id).where(Connection.id.in_(newest))
+    known = set(session.scalars(query))
+    registrations.record(session, (_attempt(report) for report in told if report.connection in known))
     rows = {
         row.connection_id: row
-        for row in session.scalars(select(UpstreamState).where(UpstreamState.connection_id.in_(newest)))
+        for row in session.scalars(select(UpstreamState).where(UpstreamState.connection_id.in_(known)))
     }
+    recovered: list[str] = []
     for connection in sorted(known):
-        state = newest[connection]
-        row = rows.get(connection) or UpstreamState(connection_id=connection, changed_at=0.0, durable="")
-        if row.changed_at > state.at:
+        report = newest[connection]
+        row = rows.get(connection)
+        if row is None:
+            row = UpstreamState(
+                connection_id=connection, changed_at=0.0, since=0.0, durable="", state="", why=""
+            )
+            session.add(row)
+        if row.changed_at > report.at:
             continue
-        row.state, row.code, row.reason = printable(state.state, 64), state.code, printable(state.reason, 500)
-        row.expires, row.rtt_ms, row.changed_at = state.expires, state.rtt_ms, state.at
-        row.durable = state.durable or row.durable
-        session.add(row)
+        before = row.state
+        _keep(row, report)
+        if report.state == STOPPED:
+            _alarm(session, connection, report)
+        elif before == STOPPED:
+            recovered.append(connection)
     session.flush()
+    if recovered:
+        alarms.clear(session, alarms.REGISTRATION_STOPPED, max(newest[c].at for c in recovered), *recovered)
 
 
 def states(session: Session) -> dict[str, Upstream]:
     """The state of each connection that has one."""
     return {
         row.connection_id: Upstream(
-            row.connection_id,
-            row.changed_at,
-            row.state,
-            row.code,
-            row.reason,
-            row.expires,
-            row.rtt_ms,
-            row.durable,
+            connection=row.connection_id,
+            at=row.changed_at,
+            state=row.state,
+            code=row.code,
+            reason=row.reason,
+            expires=row.expires,
+            rtt_ms=row.rtt_ms,
+            durable=row.durable,
+            why=row.why,
+            due=row.due,
+            since=row.since,
         )
         for row in session.scalars(select(UpstreamState))
     }
+
+
+def standing(row: Connection, states: Mapping[str, Upstream]) -> Standing:
+    """A connection and its registration, for the words of both."""
+    state = states.get(row.id) or Upstream(row.id, 0.0, "")
+    return Standing(
+        name=row.name,
+        user=row.user,
+        domain=row.domain,
+        host=row.host,
+        transport=row.transport,
+        strategy=row.strategy,
+        register=row.register,
+        inbound=bool(row.inbound_ha1),
+        enabled=row.enabled,
+        state=state.state,
+        why=state.why,
+        code=state.code,
+        reason=state.reason,
+    )
 
 
 def durable(session: Session) -> dict[str, str]:
     """Table ``upstream`` for Kamailio's start: {connection id: UpstreamDoc as JSON}."""
     query = select(UpstreamState.connection_id, UpstreamState.durable).where(UpstreamState.durable != "")
     return {row.connection_id: row.durable for row in session.execute(query)}
+
+
+def _keep(row: UpstreamState, report: Upstream) -> None:
+    state, why = printable(report.state, 64), printable(report.why, 32)
+    if (row.state, row.why) != (state, why):
+        row.since = report.at
+    row.state, row.why, row.code = state, why, report.code
+    row.reason = printable(report.reason, 500)
+    row.expires, row.rtt_ms, row.due = report.expires, report.rtt_ms, report.due
+    row.changed_at = report.at
+    row.durable = report.durable or row.durable
+
+
+def _alarm(session: Session, connection: str, report: Upstream) -> None:
+    row = session.get(Connection, connection)
+    if row is not None and row.enabled:
+        text = advice(standing(row, {connection: report})) or "the PBX has refused too often"
+        alarms.sound(
+            session,
+            alarms.REGISTRATION_STOPPED,
+            connection,
+            f"{row.name} does not try to register any more. {text}",
+            report.at,
+        )
+
+
+def _attempt(report: Upstream) -> Attempt:
+    return Attempt(
+        side=register_log.PBX,
+        subject=report.connection,
+        at=report.at,
+        state=report.state,
+        code=report.code,
+        reason=report.reason,
+        why=report.why,
+        expires=report.expires,
+        rtt_ms=report.rtt_ms,
+    )

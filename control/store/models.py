@@ -94,8 +94,9 @@ class StoredToken(Base):
 class Connection(Base):
     """An account at a PBX. ``id`` is the contact user there; ``password`` is sealed.
 
-    ``realm`` is what the PBX challenged with, unless ``realm_fixed``: then a person has set it. ``revision``
-    grows with each change after which the PBX must be registered at anew.
+    ``port`` 0 means that DNS says it. ``realm`` is what the PBX challenged with, unless ``realm_fixed``: then a
+    person has set it. ``inbound_ha1`` is the sealed MD5(id:our realm:password) by which the PBX registers here, empty if
+    it may not. ``revision`` grows with each change after which the PBX must be registered at anew.
     """
 
     __tablename__ = "connections"
@@ -116,19 +117,46 @@ class Connection(Base):
     media: Mapped[str] = mapped_column(String(8))
     early_ringing: Mapped[bool]
     wait: Mapped[float]
+    strategy: Mapped[str] = mapped_column(String(16), default="always")
+    outbound_proxy: Mapped[str] = mapped_column(default="")
+    inbound_ha1: Mapped[str] = mapped_column(default="")
+    enabled: Mapped[bool] = mapped_column(default=True)
     revision: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[float]
 
     users: Mapped[list[User]] = relationship(
         secondary=connection_users, back_populates="connections", order_by="User.id"
     )
+    numbers: Mapped[list[TrunkNumber]] = relationship(
+        cascade="all, delete-orphan",
+        passive_deletes=True,
+        order_by=lambda: (TrunkNumber.number, TrunkNumber.user_id),
+    )
 
     def __repr__(self) -> str:
         return f"Connection(id={self.id!r}, name={self.name!r}, password=***)"
 
 
+class TrunkNumber(Base):
+    """A number of a trunk rings this person; several rows: several people."""
+
+    __tablename__ = "trunk_numbers"
+
+    connection_id: Mapped[str] = mapped_column(
+        ForeignKey("connections.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+
+
 class UpstreamState(Base):
-    """How a connection stands at its PBX; ``durable`` is the ``kemi.wire.UpstreamDoc``, as JSON."""
+    """How a connection stands at its PBX; ``durable`` is the ``kemi.wire.UpstreamDoc``, as JSON.
+
+    ``since`` is when this state began, ``changed_at`` when it was last heard of, ``due`` when the next REGISTER goes out (0:
+    none will).
+    """
 
     __tablename__ = "upstream_states"
 
@@ -141,25 +169,49 @@ class UpstreamState(Base):
     expires: Mapped[int]
     rtt_ms: Mapped[float]
     durable: Mapped[str]
+    why: Mapped[str] = mapped_column(String(32), default="")
+    due: Mapped[float] = mapped_column(default=0.0)
+    since: Mapped[float] = mapped_column(default=0.0)
     changed_at: Mapped[float]
 
 
 class Registration(Base):
-    """One answered REGISTER of a device: the register log."""
+    """A run of equal answers to REGISTER, of one device here or of one connection at its PBX: the register log."""
 
-    __tablename__ = "registrations"
+    __tablename__ = "register_log"
+    __table_args__ = (Index("ix_register_log_subject", "side", "subject", "id"),)
 
     id: Mapped[int] = mapped_column(_RowId, primary_key=True)
-    at: Mapped[float] = mapped_column(index=True)
-    device_id: Mapped[str] = mapped_column(index=True)
-    action: Mapped[str] = mapped_column(String(16))
-    reply: Mapped[int]
+    side: Mapped[str] = mapped_column(String(8))
+    subject: Mapped[str]
+    first_at: Mapped[float]
+    last_at: Mapped[float] = mapped_column(index=True)
+    count: Mapped[int]
+    state: Mapped[str] = mapped_column(String(32))
+    code: Mapped[int]
     reason: Mapped[str]
+    why: Mapped[str] = mapped_column(String(32))
     contact: Mapped[str]
-    expires: Mapped[int]
     source: Mapped[str]
     user_agent: Mapped[str]
     instance: Mapped[str]
+    expires: Mapped[int]
+    rtt_min: Mapped[float]
+    rtt_sum: Mapped[float]
+    rtt_max: Mapped[float]
+
+
+class Alarm(Base):
+    """Something that a person must see to; ``cleared_at`` is None while it still stands."""
+
+    __tablename__ = "alarms"
+
+    id: Mapped[int] = mapped_column(_RowId, primary_key=True)
+    at: Mapped[float]
+    kind: Mapped[str] = mapped_column(String(32))
+    subject: Mapped[str]
+    text: Mapped[str]
+    cleared_at: Mapped[float | None] = mapped_column(index=True)
 
 
 class Call(Base):
