@@ -72,7 +72,7 @@ class FakeKamailio:
         """A message arrives; returns what left because of it, its echoes over the park socket included."""
         before = len(self.sent)
         self._process(Message.parse(raw), origin or Origin())
-        self._drain()
+        self.deliver()
         return self.sent[before:]
 
     def advance(self, seconds: float) -> list[Sent]:
@@ -81,7 +81,7 @@ class FakeKamailio:
         while (at := self._next_deadline()) is not None and at <= until:
             self.now = max(self.now, at)
             self.transactions.expire()
-            self._drain()
+            self.deliver()
         self.now = until
         return self.sent[before:]
 
@@ -89,7 +89,7 @@ class FakeKamailio:
         """An rtimer fires."""
         before = len(self.sent)
         self.run(route, Context("timer", _NO_MESSAGE, Origin()), "rtimer")
-        self._drain()
+        self.deliver()
         return self.sent[before:]
 
     @contextmanager
@@ -109,12 +109,21 @@ class FakeKamailio:
         """JSON-RPC ``tm.reply`` from outside."""
         before = len(self.sent)
         self.transactions.reply(self.transactions.all[transaction], code, reason)
-        self._drain()
+        self.deliver()
         return self.sent[before:]
 
     def meanwhile(self, moment: str, action: Callable[[], object]) -> None:
-        """Another worker does something at that moment of this one: ``t_relay`` (it has just returned)."""
+        """Another worker does something at that moment of this one.
+
+        Moments: ``t_relay`` and ``t_reply`` (all has been sent), ``ts_append`` (the transaction was found to be
+        still ringing, the branch is not yet made).
+        """
         self._meanwhile.setdefault(moment, []).append(action)
+
+    def deliver(self) -> None:
+        """Let arrive what was sent over the park socket and has not arrived yet."""
+        while self._loopback:
+            self._process(*self._loopback.popleft())
 
     # -- for the modules
 
@@ -252,10 +261,6 @@ class FakeKamailio:
             self._loopback.append((message, self._from_ourselves))
         else:
             self.sent.append(Sent(message, to))
-
-    def _drain(self) -> None:
-        while self._loopback:
-            self._process(*self._loopback.popleft())
 
     def _process(self, message: Message, origin: Origin) -> None:
         context = Context("request", message, origin)

@@ -263,6 +263,7 @@ class Tm:
         if context.transaction is None:
             return -1
         self._transactions.reply(context.transaction, code, reason, context.reply_headers)
+        self._kamailio.happened("t_reply")
         return 1
 
     def t_on_branch(self, route: str) -> int:
@@ -331,6 +332,7 @@ class Tsilo:
             return _CANCELLED
         if transaction.code >= 200:
             return _ANSWERED
+        self._kamailio.happened("ts_append")
         rung = {(b.target.ruid, b.target.uri) for b in transaction.branches}
         targets = [b.target for b in self._kamailio.registrar.bindings(uri)]
         new = [t for t in targets if (t.ruid, t.uri) not in rung]

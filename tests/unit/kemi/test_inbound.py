@@ -176,6 +176,14 @@ def test_w8_nobody_wakes_within_the_deadline(edge: Edge) -> None:
     assert edge.table("park") == edge.table("parked") == {}
 
 
+def test_w8_a_deadline_is_told_as_one_even_when_its_reply_is_back_at_once(edge: Edge) -> None:
+    edge.with_person(ALICE, wait=20)
+    edge.call_from_pbx()
+    edge.kamailio.meanwhile("t_reply", edge.kamailio.deliver)
+    assert codes(edge.kamailio.advance(21)) == [480]
+    assert [e.outcome for e in edge.events_of(wire.WakeEndEvent)] == ["deadline"]
+
+
 def test_w8_the_edge_agent_orders_ringing_for_the_caller(edge: Edge) -> None:
     edge.with_person(ALICE)
     edge.call_from_pbx()
@@ -290,6 +298,16 @@ def test_w6_a_device_that_wakes_after_the_answer_is_not_rung(edge: Edge) -> None
     assert invites(sent) == []
     assert "state=answered" in replies(sent)[-1].get("Nightbell-Call")
     assert edge.kamailio.rtpengine.commands == before
+
+
+def test_w6_a_device_that_wakes_at_the_instant_of_the_answer_is_not_rung(edge: Edge) -> None:
+    edge.with_person(ALICE, ALICE_TABLET)
+    edge.register(ALICE)
+    (first,) = invites(edge.call_from_pbx())
+    edge.events()
+    edge.kamailio.meanwhile("ts_append", lambda: edge.answer(first, 200, "OK"))
+    assert invites(edge.register(ALICE_TABLET)) == []
+    assert "invite-out" not in steps(edge)
 
 
 def test_w7_a_device_that_comes_back_by_another_flow_is_rung_there(edge: Edge) -> None:
