@@ -15,7 +15,8 @@ from tests.fakes.kamailio.errors import FakeError, ScriptError
 from tests.fakes.kamailio.location import Registrar
 from tests.fakes.kamailio.sip import Message, Uri, split_list
 from tests.fakes.kamailio.tables import HashTables, MessageQueues
-from tests.fakes.kamailio.transactions import Tm, Tmx, Transaction, Transactions, Tsilo
+from tests.fakes.kamailio.tm import Tm, Tmx, Tsilo
+from tests.fakes.kamailio.transactions import Transaction, Transactions
 from tests.fakes.kamailio.variables import PseudoVariables
 
 _CONFIGURATION = Path(__file__).parents[3] / "kamailio.cfg"
