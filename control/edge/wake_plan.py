@@ -18,6 +18,7 @@ PUSH_REFUSED = "Push refused"
 MISCONFIGURED = "Push provider is misconfigured"
 UNAVAILABLE = "Push provider is unavailable"
 NOBODY = "No device can be woken"
+ALL_REFUSED = "No device takes the call"
 
 
 class State(StrEnum):
@@ -27,6 +28,7 @@ class State(StrEnum):
     PUSHING = "pushing"  # a push is under way
     NOTIFIED = "notified"  # a provider has taken a push
     AWAKE = "awake"  # registered since, or its own 180 or answer was seen
+    REFUSED = "refused"  # declined, was busy, or said otherwise that it will not take the call
     FAILED = "failed"  # nothing can reach it
 
 
@@ -83,12 +85,13 @@ Command = Push | Listen | Ring | GiveUp | CancelPush | Unreachable
 class WakePlan:
     """One held call as far as waking goes. ``states`` are by device id; ``deadline`` is UNIX time in seconds.
 
-    ``live`` says that some device was sent the INVITE: as one may yet answer, the call is not ours to end.
+    ``sent`` are the devices that were sent the INVITE: as one may yet answer, the call is not ours to end before
+    they have refused it.
     """
 
     deadline: float
     early_ringing: bool
-    live: bool
+    sent: frozenset[str]
     states: Mapping[str, State]
     reasons: Mapping[str, str]
     rung: bool = False
@@ -104,15 +107,21 @@ class WakePlan:
         deadline: float,
         early_ringing: bool,
         now: float,
+        seen: Mapping[str, State] | None = None,
     ) -> tuple[WakePlan, list[Command]]:
-        """Take charge of a held call: sleeping devices are pushed to now, bound ones get a moment."""
-        plan = cls(deadline, early_ringing, bool(ringing), {}, {}, over=now >= deadline)
+        """Take charge of a held call: sleeping devices are pushed to now, bound ones get a moment.
+
+        ``seen`` are the devices whose own word (AWAKE or REFUSED) has overtaken the news that the call is held.
+        """
+        plan = cls(deadline, early_ringing, frozenset(ringing), {}, {}, over=now >= deadline)
         if plan.over:
             return plan, []
-        states = dict.fromkeys(ringing, State.RINGING)
+        states = {**dict.fromkeys(ringing, State.RINGING), **(seen or {})}
         reasons: dict[str, str] = {}
         commands: list[Command] = []
         for device in dict.fromkeys(asleep):
+            if device in states:
+                continue
             if pushable(device):
                 states[device] = State.PUSHING
                 commands.append(Push(device))
@@ -151,11 +160,19 @@ class WakePlan:
 
     def awake(self, device: str, *, ringing: bool = False) -> tuple[WakePlan, list[Command]]:
         """The device registered for this call, or (``ringing``) its own 180 or answer went to the caller."""
-        if self.over or self.states.get(device) is State.AWAKE:
+        if self.over or self.states.get(device) in (State.AWAKE, State.REFUSED):
             return (replace(self, rung=True) if ringing else self), []
         pushing = self.states.get(device) is State.PUSHING
         plan = replace(self._with(device, State.AWAKE), rung=self.rung or ringing)
         return plan, [CancelPush(device, at_once=False)] if pushing else []
+
+    def refused(self, device: str) -> tuple[WakePlan, list[Command]]:
+        """The device will not take the call; the others may, and without others it is over (W10)."""
+        if self.over:
+            return self, []
+        pushing = self.states.get(device) is State.PUSHING
+        commands: list[Command] = [CancelPush(device, at_once=False)] if pushing else []
+        return self._with(device, State.REFUSED)._settle(commands)
 
     def ended(self) -> tuple[WakePlan, list[Command]]:
         """The call is not held any more, for whatever reason: no push may leave from now on."""
@@ -167,9 +184,13 @@ class WakePlan:
         return replace(self, states={**self.states, device: state}, reasons=reasons)
 
     def _settle(self, commands: list[Command]) -> tuple[WakePlan, list[Command]]:
-        """Give up as soon as every device has failed and none was ever sent the INVITE."""
-        if self.live or any(state is not State.FAILED for state in self.states.values()):
+        """Give up as soon as every device has failed or refused, and none that was sent the INVITE may yet answer."""
+        if any(self._may_answer(device, state) for device, state in self.states.items()):
             return self, commands
-        said = set(self.reasons.values())
+        refused = State.REFUSED in self.states.values()
+        said = set(self.reasons.values()) or {ALL_REFUSED if refused else NOBODY}
         reason = said.pop() if len(said) == 1 else NOBODY
         return replace(self, over=True), [*commands, GiveUp(reason)]
+
+    def _may_answer(self, device: str, state: State) -> bool:
+        return state is not State.REFUSED and (state is not State.FAILED or device in self.sent)

@@ -21,7 +21,12 @@ from kemi.wire import TABLE_ACKED, CallEvent, RegisterEvent, WakeEndEvent, WakeE
 log = structlog.get_logger(__name__)
 
 REMEMBER_S = 10.0  # after a wake's deadline: a copy of it that was under way is still known as a copy
+OVERTAKEN_S = 2.0  # how far a device's own word may be ahead of the news that its call is held
 VERDICT_GRACE_S = 1.0  # how long a provider may still answer once the device has come by itself
+
+# Final answers of a device that are no decision of its user: of a branch cancelled, and of a second INVITE to a phone that
+# has the first (RFC 3261 §8.2.2.2).
+_NO_REFUSALS = (482, 487)
 
 Dispatch = Callable[[PushToken, PushNotice], Awaitable[Verdict]]
 
@@ -74,6 +79,7 @@ class Waker:
         self._loop = asyncio.get_running_loop()
         self._wakes: dict[str, _Wake] = {}
         self._by_call: dict[str, list[_Wake]] = {}
+        self._seen: dict[str, dict[str, wake_plan.State]] = {}  # by call: devices heard of before their wake
         self._ended: set[str] = set()  # wakes whose end arrived and that are not in _wakes
         self.counters: Counter[str] = Counter()
 
@@ -93,6 +99,7 @@ class Waker:
             deadline=event.deadline,
             early_ringing=self._early_ringing(event.connection),
             now=now,
+            seen=self._seen.pop(event.call, None),
         )
         if plan.over and not commands:
             self.counters["late"] += 1
@@ -120,14 +127,22 @@ class Waker:
             self._note_end(event, useful=waited)
 
     def call(self, event: CallEvent) -> None:
-        """A device's own ringing or answer shows that it is awake."""
-        if event.device and event.step in ("ringing", "answered"):
+        """A device's own ringing, answer or refusal shows that it is awake."""
+        if not event.device:
+            return
+        if event.step in ("ringing", "answered"):
+            self._see(event.call, event.device, wake_plan.State.AWAKE)
             for wake in self._by_call.get(event.call, ()):
                 self._advance(wake, *wake.plan.awake(event.device, ringing=True))
+        elif event.step == "device-refused" and event.code not in _NO_REFUSALS:
+            self._see(event.call, event.device, wake_plan.State.REFUSED)
+            for wake in self._by_call.get(event.call, ()):
+                self._advance(wake, *wake.plan.refused(event.device))
 
     def register(self, event: RegisterEvent) -> None:
         """A device registered and was joined to the calls that waited for it."""
         for call in dict.fromkeys(event.calls):
+            self._see(call, event.device, wake_plan.State.AWAKE)
             reason = ""
             for wake in self._by_call.get(call, ()):
                 pushed_at = wake.pushed_at.get(event.device)
@@ -135,6 +150,16 @@ class Waker:
                     reason = f"{max(0.0, event.ts - pushed_at) * 1000:.0f} ms after the push"
                 self._advance(wake, *wake.plan.awake(event.device))
             self._note(Step(call, event.ts, "register", device=event.device, code=event.reply, reason=reason))
+
+    def _see(self, call: str, device: str, state: wake_plan.State) -> None:
+        """Kamailio's processes report side by side: what a device says may be here before the news of its wake."""
+        if call in self._by_call:
+            return
+        if call not in self._seen:
+            self._seen[call] = {}
+            self._loop.call_later(OVERTAKEN_S, self._seen.pop, call, None)
+        if self._seen[call].get(device) is not wake_plan.State.REFUSED:
+            self._seen[call][device] = state
 
     async def close(self) -> None:
         """Stop all pushes. Kamailio tells the next incarnation of every call that is still held."""
@@ -161,7 +186,8 @@ class Waker:
                     self.counters["gave-up"] += 1
                     self._reply(wake, 599, reason)
                     wake.told_end = True
-                    self._note(Step(wake.event.call, self._now(), "gave-up", reason=reason))
+                    if reason != wake_plan.ALL_REFUSED:  # the journal has the refusals themselves
+                        self._note(Step(wake.event.call, self._now(), "gave-up", reason=reason))
                 case wake_plan.Listen(device, seconds):
                     self._loop.call_later(seconds, self._unheard, wake, device)
                 case wake_plan.CancelPush(device, at_once):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from control.edge.wake_plan import (
+    ALL_REFUSED,
     MISCONFIGURED,
     NO_TOKEN,
     NOBODY,
@@ -16,6 +17,7 @@ from control.edge.wake_plan import (
     Listen,
     Push,
     Ring,
+    State,
     Unreachable,
     WakePlan,
 )
@@ -32,6 +34,7 @@ def begin(
     *,
     early_ringing: bool = True,
     now: float = NOW,
+    seen: Mapping[str, State] | None = None,
 ) -> tuple[WakePlan, list[Command]]:
     return WakePlan.begin(
         asleep=asleep,
@@ -40,6 +43,7 @@ def begin(
         deadline=DEADLINE,
         early_ringing=early_ringing,
         now=now,
+        seen=seen,
     )
 
 
@@ -121,6 +125,43 @@ def test_a_bound_device_that_rings_is_not_pushed_to() -> None:
     plan, _ = begin([], [ALICE])
     plan, _ = plan.awake(ALICE, ringing=True)
     assert plan.unheard(ALICE, pushable=True, now=NOW + UNHEARD_S)[1] == []
+
+
+def test_w10_a_device_that_refuses_leaves_the_others_their_time() -> None:
+    plan, _ = begin([ALICE], ["desk"])
+    plan, commands = plan.refused("desk")
+    assert commands == []
+    assert plan.unheard("desk", pushable=True, now=NOW + UNHEARD_S)[1] == []
+    assert plan.accepted(ALICE)[1] == [Ring()]
+
+
+def test_w10_the_last_device_that_refuses_ends_the_waiting() -> None:
+    plan, _ = begin([ALICE], ["desk"])
+    plan, _ = plan.refused("desk")
+    plan, _ = plan.awake(ALICE)
+    assert plan.refused(ALICE)[1] == [GiveUp(ALL_REFUSED)]
+
+
+def test_w10_one_refuses_and_the_other_cannot_be_woken() -> None:
+    plan, _ = begin([ALICE], ["desk"])
+    plan, _ = plan.failed(ALICE, TOKEN_DEAD)
+    assert plan.refused("desk")[1] == [GiveUp(TOKEN_DEAD)]
+
+
+def test_a_device_that_refused_is_not_awake_again_by_old_news() -> None:
+    plan, _ = begin([ALICE, TABLET])
+    plan, _ = plan.refused(ALICE)
+    plan, _ = plan.awake(ALICE, ringing=True)
+    assert plan.failed(TABLET, TOKEN_DEAD)[1] == [GiveUp(TOKEN_DEAD)]
+
+
+def test_w11_a_device_heard_of_before_the_wake_is_neither_pushed_to_nor_listened_for() -> None:
+    _, commands = begin([ALICE], [TABLET], seen={ALICE: State.AWAKE, TABLET: State.AWAKE})
+    assert commands == []
+
+
+def test_w10_a_refusal_heard_of_before_the_wake_counts() -> None:
+    assert begin([], ["desk"], seen={"desk": State.REFUSED})[1] == [GiveUp(ALL_REFUSED)]
 
 
 def test_a_silent_device_is_not_pushed_to_after_the_deadline() -> None:

@@ -215,6 +215,40 @@ async def test_a_bound_device_that_rings_is_left_alone(desk: Desk, monkeypatch: 
     assert desk.pushes == []
 
 
+async def test_w11_a_device_that_rings_before_the_wake_is_known_is_left_alone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("control.edge.wake_plan.UNHEARD_S", 0.0)
+    desk.waker.call(CallEvent(ts=NOW, call="call-1", step="ringing", device=ALICE, code=180))
+    desk.waker.wake(wake(asleep=[], ringing=[ALICE]))
+    await asyncio.sleep(0.02)
+    assert desk.pushes == []
+
+
+async def test_w11_a_device_that_registers_before_the_wake_is_known_is_not_pushed_to(desk: Desk) -> None:
+    desk.waker.register(
+        RegisterEvent(ts=NOW, device=ALICE, action="added", reply=200, contact="sip:a@x", calls=["call-1"])
+    )
+    desk.waker.wake(wake())
+    await asyncio.sleep(0)
+    assert desk.pushes == []
+    assert desk.told() == ["register"]
+
+
+async def test_w10_the_waiting_ends_when_the_only_device_refuses(desk: Desk) -> None:
+    desk.waker.wake(wake(asleep=[], ringing=[ALICE]))
+    desk.waker.call(CallEvent(ts=NOW, call="call-1", step="device-refused", device=ALICE, code=486))
+    assert desk.replies() == [599]
+    assert desk.told() == []
+
+
+@pytest.mark.parametrize("code", [482, 487])
+async def test_w10_a_branch_that_was_cancelled_or_merged_is_no_refusal(desk: Desk, code: int) -> None:
+    desk.waker.wake(wake(asleep=[], ringing=[ALICE]))
+    desk.waker.call(CallEvent(ts=NOW, call="call-1", step="device-refused", device=ALICE, code=code))
+    assert desk.replies() == []
+
+
 async def test_a_register_for_a_call_of_an_earlier_incarnation_is_still_told(desk: Desk) -> None:
     desk.waker.register(RegisterEvent(ts=NOW, device=ALICE, action="added", reply=200, calls=["call-0"]))
     assert [(s.call, s.step, s.code) for s in desk.steps] == [("call-0", "register", 200)]
