@@ -35,6 +35,7 @@ class Installation:
             "--foreground",
             "--log-stderr",
             "--log-level=5",  # from 7 on it writes keys
+            "--delete-delay=0",  # s; the ports of a call that is over are free at once
             f"--interface={settings.edge.address}",
             f"--listen-ng={media.control}:{media.ng_port}",
             f"--port-min={media.rtp_min}",
