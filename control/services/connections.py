@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from control.domain.connection import ConnectionSpec
+from control.domain.connection import TRUNK, ConnectionSpec
 from control.domain.credential import new_connection_id
 from control.domain.errors import AlreadyExistsError, InvalidFieldError, NotFoundError
 from control.domain.text import printable
 from control.services import alarms, outbox
 from control.services.people import get_user
 from control.store.models import Connection, Device, TrunkNumber
-from control.store.session import seal_of
+from control.store.session import sealed
 
 
 def add_connection(session: Session, spec: ConnectionSpec) -> Connection:
@@ -31,7 +31,7 @@ def add_connection(session: Session, spec: ConnectionSpec) -> Connection:
         domain=spec.sip_domain,
         user=spec.user,
         auth_user=spec.digest_user,
-        password=seal_of(session).close(spec.password),
+        password=sealed(session, spec.password),
         realm=spec.realm,
         realm_fixed=bool(spec.realm),
         expires=spec.expires,
@@ -96,6 +96,8 @@ def remove_connection(session: Session, name_or_id: str) -> None:
     session.flush()
     alarms.clear(session, alarms.REGISTRATION_STOPPED, time.time(), row.id)
     outbox.note(session, outbox.CONNECTION, row.id)
+    if row.strategy == TRUNK:
+        outbox.note(session, outbox.TRUNK, row.id)
     outbox.note(session, outbox.DEVICE, *sorted({*named, *_devices_of(session, users)}))
     outbox.note(session, outbox.LINE, *sorted(users))
 
@@ -121,10 +123,12 @@ def rung_by(row: Connection) -> set[str]:
     return {user.id for user in row.users} | {number.user_id for number in row.numbers}
 
 
-def note(session: Session, row: Connection, also: set[str] | None = None) -> None:
-    """Leave word of a changed connection, and of the people it rings or (``also``) rang."""
+def note(session: Session, row: Connection, also: set[str] | None = None, *, trunk: bool = False) -> None:
+    """Leave word of a changed connection, and of the people it rings or (``also``) rang; ``trunk``: it was one."""
     users = rung_by(row) | (also or set())
     outbox.note(session, outbox.CONNECTION, row.id)
+    if trunk or row.strategy == TRUNK:
+        outbox.note(session, outbox.TRUNK, row.id)
     outbox.note(session, outbox.DEVICE, *_devices_of(session, users))
     outbox.note(session, outbox.LINE, *sorted(users))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
 
 from control.store.seal import Seal, write_secret
-from control.store.session import SEAL_KEY_FILE, upgrade
+from control.store.session import SEAL_KEY_FILE, seal_key_file, upgrade
 
 _PRIVATE = ("secrets", "state")
 _OPEN = ("run", "log", "tls")
@@ -22,10 +23,12 @@ def initialise(home: Path, database_url: str) -> list[Path]:
     for name in _OPEN:
         (home / name).mkdir(parents=True, exist_ok=True)
     keys = {
-        home / SEAL_KEY_FILE: Seal.new_key(),
         home / "secrets/events.key": secrets.token_urlsafe(32),
         home / "secrets/identity.key": secrets.token_hex(32),
     }
+    # A seal's key that systemd hands over needs no other.
+    if seal_key_file(home, os.environ) == home / SEAL_KEY_FILE:
+        keys = {home / SEAL_KEY_FILE: Seal.new_key(), **keys}
     made = [path for path, value in keys.items() if write_secret(path, value)]
     upgrade(database_url)
     return made

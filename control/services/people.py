@@ -14,8 +14,8 @@ from control.domain.errors import AlreadyExistsError, NotFoundError
 from control.domain.secret import Secret
 from control.domain.text import checked_text
 from control.services import outbox
-from control.store.models import Connection, Device, User
-from control.store.session import seal_of
+from control.store.models import Connection, Device, TrunkNumber, User
+from control.store.session import sealed
 
 
 def add_user(session: Session, user: str, name: str = "") -> User:
@@ -49,11 +49,14 @@ def remove_user(session: Session, user: str) -> None:
     row = get_user(session, user)
     devices = [device.id for device in row.devices]
     connections = [connection.id for connection in row.connections]
+    query = select(TrunkNumber.connection_id).where(TrunkNumber.user_id == user).distinct()
+    trunks = session.scalars(query.order_by(TrunkNumber.connection_id)).all()
     session.delete(row)
     session.flush()
     outbox.note(session, outbox.DEVICE, *devices)
     outbox.note(session, outbox.TOKEN, *devices)
     outbox.note(session, outbox.CONNECTION, *connections)
+    outbox.note(session, outbox.TRUNK, *trunks)
     outbox.note(session, outbox.LINE, user)
 
 
@@ -74,7 +77,7 @@ def add_device(
         id=device_id,
         user_id=owner.id,
         name=name,
-        ha1=seal_of(session).close(Secret(ha1_md5(device_id, realm, password))),
+        ha1=sealed(session, Secret(ha1_md5(device_id, realm, password))),
         connection_id=connection,
         created_at=time.time(),
     )

@@ -12,13 +12,15 @@ from control.store.errors import SealBrokenError, SealKeyMissingError
 
 
 class Seal:
-    """Seals and opens values with Fernet keys, the newest first: the old ones only open."""
+    """Seals and opens values with Fernet keys, the newest first: the old ones only open.
+
+    With a ``file`` it follows that file: whoever rotates the keys need not restart the others.
+    """
 
     def __init__(self, keys: list[str]) -> None:
-        try:
-            self._fernet = MultiFernet([Fernet(key) for key in keys])
-        except ValueError:
-            raise SealKeyMissingError("a seal key must be 32 bytes in URL-safe base64, one a line") from None
+        self._file: Path | None = None
+        self._stamp: tuple[int, ...] = ()
+        self._load(keys)
 
     def __repr__(self) -> str:
         return "Seal(***)"
@@ -26,13 +28,10 @@ class Seal:
     @classmethod
     def read(cls, path: Path) -> Seal:
         """The keys of a file, one a line. Raises SealKeyMissingError."""
-        try:
-            lines = path.read_text(encoding="ascii").split()
-        except OSError as error:
-            raise SealKeyMissingError(f"{path}: {error.strerror}; `nightbell init` writes it") from None
-        if not lines:
-            raise SealKeyMissingError(f"{path} is empty; restore it from a backup")
-        return cls(lines)
+        stamp = _stamp(path)  # before it is read: a file that is replaced meanwhile is read again
+        seal = cls(read_keys(path))
+        seal._file, seal._stamp = path, stamp
+        return seal
 
     @staticmethod
     def new_key() -> str:
@@ -40,18 +39,87 @@ class Seal:
         return Fernet.generate_key().decode()
 
     def close(self, secret: Secret) -> str:
-        """The sealed form of a secret, fit for a text column."""
-        return self._fernet.encrypt(secret.reveal().encode()).decode()
+        """The sealed form of a secret, fit for a text column. Raises SealKeyMissingError."""
+        self._follow()
+        return self._all.encrypt(secret.reveal().encode()).decode()
 
     def open(self, sealed: str) -> Secret:
-        """The secret of a sealed form. Raises SealBrokenError."""
+        """The secret of a sealed form. Raises SealBrokenError, SealKeyMissingError."""
         try:
-            return Secret(self._fernet.decrypt(sealed.encode()).decode())
+            return self._open(sealed)
+        except InvalidToken:
+            self._follow()
+        try:
+            return self._open(sealed)
         except InvalidToken:
             raise SealBrokenError(
                 "a stored password cannot be opened with secrets/seal.key; restore the key file that was "
                 "used when it was stored, or store the password again"
             ) from None
+
+    def is_of_newest_key(self, sealed: str) -> bool:
+        """Whether the newest key alone opens it."""
+        self._follow()
+        try:
+            self._newest.decrypt(sealed.encode())
+        except InvalidToken:
+            return False
+        return True
+
+    def _open(self, sealed: str) -> Secret:
+        return Secret(self._all.decrypt(sealed.encode()).decode())
+
+    def _load(self, keys: list[str]) -> None:
+        try:
+            fernets = [Fernet(key) for key in keys]
+        except ValueError:
+            raise SealKeyMissingError("a seal key must be 32 bytes in URL-safe base64, one a line") from None
+        self._newest, self._all = fernets[0], MultiFernet(fernets)
+
+    def _follow(self) -> None:
+        stamp = _stamp(self._file)
+        if self._file is not None and stamp != self._stamp:
+            self._load(read_keys(self._file))
+            self._stamp = stamp
+
+
+def _stamp(file: Path | None) -> tuple[int, ...]:
+    """What differs when a file was replaced."""
+    if file is None:
+        return ()
+    try:
+        found = file.stat()
+    except OSError:
+        return ()
+    return (found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def read_keys(path: Path) -> list[str]:
+    """The keys in a file, the newest first. Raises SealKeyMissingError."""
+    try:
+        lines = path.read_text(encoding="ascii").split()
+    except OSError as error:
+        raise SealKeyMissingError(f"{path}: {error.strerror}; `nightbell init` writes it") from None
+    if not lines:
+        raise SealKeyMissingError(f"{path} is empty; restore it from a backup")
+    return lines
+
+
+def replace_keys(path: Path, keys: list[str]) -> None:
+    """Make these the keys in a file: all of them or, whatever happens meanwhile, those that were there. Raises OSError."""
+    # Not a name that changes: what a crash leaves behind is overwritten by the next.
+    draft = path.with_name(f"{path.name}.new")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write("".join(f"{key}\n" for key in keys))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def write_secret(path: Path, value: str) -> bool:

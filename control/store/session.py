@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from control.domain.secret import Secret
 from control.store.seal import Seal
 
 SEAL_KEY_FILE = Path("secrets/seal.key")
+_SEAL_LOCK = 7216203  # any number that nothing else locks
 _BUSY_MS = 5000  # how long a SQLite writer waits for another
 
 
@@ -30,7 +33,7 @@ class Store:
 
         Nothing is connected yet: a database that is down shows at the first session.
         """
-        return cls(url, Seal.read(home / SEAL_KEY_FILE))
+        return cls(url, Seal.read(seal_key_file(home, os.environ)))
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -64,6 +67,28 @@ def seal_of(session: Session) -> Seal:
     seal = session.info["seal"]
     assert isinstance(seal, Seal)  # noqa: S101  a session that was not made by a Store is a mistake in the code
     return seal
+
+
+def sealed(session: Session, secret: Secret) -> str:
+    """A secret sealed with the newest key, to be stored in this transaction. Raises SealKeyMissingError."""
+    # Whoever rotates the keys waits for the transactions that may hold a value of the old key. On SQLite they have the
+    # one write lock already.
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": _SEAL_LOCK})
+    return seal_of(session).close(secret)
+
+
+def wait_for_sealing(session: Session) -> None:
+    """Return when every transaction that has sealed something before now is over. Within ``Store.write()``."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SEAL_LOCK})
+
+
+def seal_key_file(home: Path, environment: Mapping[str, str]) -> Path:
+    """The file of the seal's keys: systemd's credential ``seal.key`` where there is one, else below the home folder."""
+    credentials = environment.get("CREDENTIALS_DIRECTORY")
+    given = Path(credentials) / SEAL_KEY_FILE.name if credentials else None
+    return given if given is not None and given.exists() else home / SEAL_KEY_FILE
 
 
 def create_store_engine(url: str) -> Engine:
