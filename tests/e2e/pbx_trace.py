@@ -11,7 +11,7 @@ from demo.stack import Stack
 
 # Each entry of Asterisk's log begins with its time; what follows up to the next entry is the message.
 _ENTRY = re.compile(
-    r"^\[(?P<at>\d{4}-[^\]]+)\] \S+?: (?:res_pjsip_logger\.c: )?<--- (?P<what>Received|Transmitting) SIP \w+ "
+    r"^\[(?P<at>\d{4}-[^\]]+)\] \S+ res_pjsip_logger\.c: <--- (?P<what>Received|Transmitting) SIP \w+ "
     r"\(\d+ bytes\) (?:from|to) \w+:(?P<peer>\S+) --->\n(?P<text>.*?)(?=^\[\d{4}-|\Z)",
     re.MULTILINE | re.DOTALL,
 )
