@@ -47,7 +47,7 @@ def seal(mark: Mark, sip_call_id: str, key: bytes) -> str:
 def unseal(value: str, sip_call_id: str, key: bytes) -> Mark | None:
     """The mark in a parameter's value, None when it is not one that we made for this Call-ID."""
     plain, _, mac = value.rpartition(".")
-    if not hmac.compare_digest(mac, _mac(plain, sip_call_id, key)):
+    if not hmac.compare_digest(mac.encode(), _mac(plain, sip_call_id, key).encode()):
         return None
     call, caller, direction, media = plain.split(".")
     return Mark(call, media == "r", direction == "o", caller)

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 # Parameters of the device's own: where to push to is no business of a PBX (RFC 8599, 8).
-_PRIVATE = re.compile(r";(?:pn-[a-z0-9-]+|app-id|pn-type|pn-tok)(?:=[^;>?\s]*)?", re.IGNORECASE)
+_PRIVATE = re.compile(r"\s*(?:pn-.*|app-id|pn-type|pn-tok)\s*(?:=.*)?", re.IGNORECASE | re.DOTALL)
+# A semicolon that is not within quotes.
+_SEMICOLON = re.compile(r';(?=(?:[^"]*"[^"]*")*[^"]*$)')
+# An optional display name, then the URI in its brackets, then the parameters of the header.
+_BRACKETED = re.compile(r'((?:\s*"(?:[^"\\]|\\.)*"|[^"<,;]*)\s*<)([^>]*)(>)(.*)', re.DOTALL)
 _PROTOCOLS = {"udp": 1, "tcp": 2, "tls": 3, "sctp": 4, "ws": 5, "wss": 6}
 
 
@@ -30,15 +34,31 @@ def _parameters(text: str) -> dict[str, str]:
     return {name.strip().lower(): unquote(value.strip()) for name, _, value in pairs}
 
 
+def _split(header: str) -> tuple[str, str, str, str]:
+    """A contact as (what is before the URI, the URI, the bracket after it, header parameters)."""
+    found = _BRACKETED.fullmatch(header)
+    if found:
+        return found[1], found[2], found[3], found[4]
+    uri, semicolon, attributes = header.partition(";")
+    return "", uri.strip(), "", semicolon + attributes
+
+
 def parse(header: str) -> Contact:
     """Read the first contact of a header body. Never fails: what cannot be read is absent."""
-    before, bracket, rest = header.partition("<")
-    if bracket:
-        uri, _, tail = rest.partition(">")
-    else:
-        uri, _, tail = before.strip().partition(";")
+    _, uri, _, tail = _split(header)
     _, _, parameters = uri.partition(";")
-    return Contact(uri, _parameters(parameters.partition("?")[0]), _parameters(tail.split(",")[0]))
+    return Contact(uri, _parameters(parameters.partition("?")[0]), _parameters(_first(tail)))
+
+
+def _first(tail: str) -> str:
+    """The header parameters of the first contact of several."""
+    return re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', tail, maxsplit=1)[0]
+
+
+def _public(parameters: str) -> str:
+    """A list of parameters without those that are the device's own."""
+    first, *rest = _SEMICOLON.split(parameters)
+    return ";".join([first, *(item for item in rest if not _PRIVATE.fullmatch(item))])
 
 
 def for_pbx(header: str, source: str, port: int, protocol: str, aliased: bool) -> str:
@@ -46,12 +66,9 @@ def for_pbx(header: str, source: str, port: int, protocol: str, aliased: bool) -
 
     The alias has the form module nathelper reads: ``alias=address~port~protocol number``.
     """
-    public = _PRIVATE.sub("", header)
-    if not aliased:
-        return public
-    alias = f";alias={source}~{port}~{_PROTOCOLS.get(protocol.lower(), 1)}"
-    head, bracket, tail = public.partition(">")
-    if bracket:
-        return f"{head}{alias}>{tail}"
-    uri, semicolon, attributes = public.partition(";")
-    return f"<{uri}{alias}>{semicolon}{attributes}"
+    before, uri, bracket, tail = _split(header)
+    plain, question, headers = uri.partition("?")
+    alias = f";alias={source}~{port}~{_PROTOCOLS.get(protocol.lower(), 1)}" if aliased else ""
+    if alias and not bracket:
+        before, bracket = "<", ">"
+    return f"{before}{_public(plain)}{alias}{question}{headers}{bracket}{_public(tail)}"

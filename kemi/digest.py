@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 _PARAMETER = re.compile(r'([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
-_SCHEME = re.compile(r"(?:^|,)\s*Digest\s+", re.IGNORECASE)
+_SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][\w-]*)\s+(?=[\w-]+\s*=)")
 
 
 def _md5(text: str) -> str:
@@ -44,13 +44,14 @@ def challenges(header: str, proxy: bool) -> list[Challenge]:
     changed on the way out (``!!`` is where Kamailio writes a socket's address).
     """
     found = []
-    for part in _SCHEME.split(header):
+    pieces = _SCHEME.split(header)
+    for scheme, part in zip(pieces[1::2], pieces[2::2], strict=True):
         values = {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(part)}
         algorithm = values.get("algorithm", MD5).upper()
         qops = [q.strip().lower() for q in values.get("qop", "").split(",") if q.strip()]
         if not values.get("nonce") or algorithm not in _HASHES or (qops and "auth" not in qops):
             continue
-        if "!!" in part:
+        if "!!" in part or scheme.lower() != "digest":
             continue
         found.append(
             Challenge(

@@ -17,6 +17,8 @@ _CALL = "$avp(nb_call)"
 _DEVICES = "$avp(nb_devices)"
 _WAKING = "$avp(nb_waking)"
 
+_LONGEST = 128  # characters of a caller's number or name that go on: an event must fit a datagram
+
 # The devices of the branches that this process is adding right now, in the order of the branches: the branch
 # route runs inside t_relay and ts_append, in the same process, and cannot be told in another way.
 _adding: list[str] = []
@@ -27,7 +29,7 @@ def invite(node: Node, origin: Origin) -> int:
     connection, document = origin.connection, origin.document
     now = time.time()
     call = call_mark.new_reference()
-    caller, name = ksr.pv("$fU"), ksr.pv("$fn").strip('"')
+    caller, name = ksr.pv("$fU")[:_LONGEST], ksr.pv("$fn").strip('"')[:_LONGEST]
     aor = origin.aors[0] if origin.aors else ""
     node.events.call(
         call,
@@ -42,8 +44,9 @@ def invite(node: Node, origin: Origin) -> int:
     devices = {device.id: device for d in documents for device in d.devices}
     if not devices:
         return _refuse(node, call, 480, "Nobody has a device on this connection")
-    bound = {d for d in devices if ksr.is_bound(node.device_uri(d))}
-    plan = wake_rules.plan(list(devices.values()), bound)
+    # Read before relaying: a device that registers by another flow meanwhile has to be found different afterwards.
+    flows = {d: flow for d in devices if (flow := ksr.binding_flow(node.device_uri(d)))}
+    plan = wake_rules.plan(list(devices.values()), set(flows))
 
     relayed = document.media == "relay" and node.settings.media
     node.stay_in_dialog(Mark(call, relayed, caller=call_mark.short_tag(ksr.pv("$ft"))))
@@ -61,7 +64,7 @@ def invite(node: Node, origin: Origin) -> int:
         ksr.pv_set(_WAKING, json.dumps(order, separators=(",", ":")))
     if not _fork(node, plan):
         return _refuse(node, call, 480, "No device could be reached")
-    _look_again(node, call, transaction, list(devices))
+    _look_again(node, call, transaction, list(devices), flows)
     return 1
 
 
@@ -101,12 +104,17 @@ def _fork(node: Node, plan: Plan) -> bool:
             ring.pop(0)
         if not ring:
             return False
-        _adding.append(ring.pop(0))
-    _adding.extend(device for device in ring if ksr.branch_to(node.device_uri(device)))
+        _adding.extend([ring.pop(0)] * (1 + ksr.branches()))
+    for device in ring:
+        before = ksr.branches()
+        ksr.branch_to(node.device_uri(device))
+        _adding.extend(
+            [device] * (ksr.branches() - before)
+        )  # one, unless it registered several contacts at once
     return ksr.tm_relay()
 
 
-def _look_again(node: Node, call: str, transaction: str, devices: list[str]) -> None:
+def _look_again(node: Node, call: str, transaction: str, devices: list[str], flows: dict[str, str]) -> None:
     """Publish the held call under its devices, then ring whoever registered between the look and the publishing.
 
     The order matters: publishing before relaying lets a REGISTER add branches to a transaction that is being
@@ -115,7 +123,7 @@ def _look_again(node: Node, call: str, transaction: str, devices: list[str]) -> 
     rung = set(_adding)
     for device in devices:
         uri = node.device_uri(device)
-        flow = ksr.binding_flow(uri) if device in rung else ""
+        flow = flows.get(device, "") if device in rung else ""
         with wake.held_calls(device) as held:
             held.value = wake_rules.with_entry(held.value, Entry(transaction, call, flow, time.time()))
         now_bound_by = ksr.binding_flow(uri)
@@ -170,7 +178,7 @@ def reply(node: Node) -> int:
     if code < 200:
         node.events.call(call, "ringing", device=device, code=code)
     elif code < 300:
-        _forget()
+        _forget(call, "answered")
         node.events.call(call, "answered", device=device, code=code)
     else:
         node.events.call(call, "device-refused", device=device, code=code, reason=ksr.pv("$rr"))
@@ -189,14 +197,16 @@ def _heard(device: str, branch_index: int) -> None:
 def failure(node: Node) -> int:
     """Failure route: no branch is left."""
     call = ksr.pv(_CALL)
-    _forget()
     media.end_if_relayed()
     if ksr.tm_cancelled():
+        _forget(call, "cancelled")
         node.events.call(call, "cancelled", code=487)
         ksr.tm_reply(487, "Request Terminated")
         return 1
     code = ksr.tm_reply_code()
-    if code == 599 or (code == 408 and ksr.tm_timed_out()):
+    nobody = code == 599 or (code == 408 and ksr.tm_timed_out())
+    _forget(call, "deadline" if nobody else "ended")
+    if nobody:
         code = 480
         reason = "No device woke up in time" if ksr.pv(_WAKING) else "No device answered"
         ksr.append_header_to_reply(f'Reason: SIP;cause=480;text="{reason}"')
@@ -205,12 +215,17 @@ def failure(node: Node) -> int:
     return 1
 
 
-def _forget() -> None:
+def _forget(call: str, state: str) -> None:
+    """Strike the call out; the devices that never heard of it, and may have been pushed to, learn it when they register."""
     transaction = ksr.tm_id()
     for device in ksr.pv(_DEVICES).split():
-        if ksr.table_get(wake.TABLE_PARK, device):
-            with wake.held_calls(device) as held:
-                held.value = wake_rules.without_entry(held.value, transaction)
+        if not ksr.table_get(wake.TABLE_PARK, device):
+            continue
+        with wake.held_calls(device) as held:
+            unheard = wake_rules.was_unheard(held.value, transaction)
+            held.value = wake_rules.without_entry(held.value, transaction)
+        if unheard:
+            ksr.table_set(wake.TABLE_ENDED, device, f"{call};state={state}")
 
 
 def _refuse(node: Node, call: str, code: int, reason: str) -> int:

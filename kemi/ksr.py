@@ -242,6 +242,11 @@ def branch_to(uri: str) -> bool:
     return int(KSR.registrar.lookup_to_dset(LOCATION, uri)) > 0
 
 
+def branches() -> int:
+    """How many branches the request has besides its Request-URI."""
+    return pv_int("$branch(count)")
+
+
 def ruri_to(uri: str) -> bool:
     """Make the binding of ``uri`` the Request-URI; False when there is none."""
     return int(KSR.registrar.lookup_uri(LOCATION, uri)) > 0
@@ -249,7 +254,8 @@ def ruri_to(uri: str) -> bool:
 
 def binding_flow(uri: str) -> str:
     """The flow the binding of ``uri`` was made by (``sip:address:port;transport=…``), ``""`` when there is no binding."""
-    if int(KSR.registrar.reg_fetch_contacts(LOCATION, uri, "nb")) < 0:
+    # What was unregistered or has run out stays in memory for up to a second, and would be fetched.
+    if not is_bound(uri) or int(KSR.registrar.reg_fetch_contacts(LOCATION, uri, "nb")) < 0:
         return ""
     flow = pv("$(ulc(nb=>received)[0])")
     KSR.registrar.reg_free_contacts("nb")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote, unquote
 
 from kemi import auth, call_mark, ksr, media, nat, trust, wire
 from kemi.call_mark import Mark
@@ -19,7 +20,7 @@ def invite(node: Node) -> int:
     device, document = auth.device(node)
     if document is None:
         return 1
-    call, number = call_mark.new_reference(), ksr.pv("$rU")
+    call, number = call_mark.new_reference(), unquote(ksr.pv("$rU"))
     connection = connections.get(document.connection)
     node.events.call(
         call,
@@ -62,8 +63,9 @@ def invite(node: Node) -> int:
 
 def _in_the_name_of(connection: wire.ConnectionDoc, number: str, next_hop: str) -> None:
     ksr.replace_from("", f"sip:{connection.user}@{connection.domain}")
-    ksr.replace_to(f"sip:{number}@{connection.domain}")
-    ksr.set_ruri(f"sip:{number}@{connection.domain}")
+    called = f"sip:{quote(number, safe='*+._~-')}@{connection.domain}"
+    ksr.replace_to(called)
+    ksr.set_ruri(called)
     ksr.set_next_hop(next_hop)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from kemi import auth, contact, inbound, ksr, wake, wake_rules, wire
@@ -81,8 +82,16 @@ def _pbx(node: Node, connection: str, arrived: float) -> int:
 
 def _expires() -> int:
     """Seconds the contact asks for, within what kamailio.cfg allows (registrar: default_expires, max_expires)."""
-    text = contact.parse(ksr.header("Contact")).attributes.get("expires") or ksr.header("Expires")
-    return min(int(text), 7200) if text.isdigit() else 600
+    return min(_seconds(_asked(), 600), 7200)
+
+
+def _asked() -> str:
+    return contact.parse(ksr.header("Contact")).attributes.get("expires") or ksr.header("Expires")
+
+
+def _seconds(text: str, otherwise: int) -> int:
+    """A number of seconds as SIP writes it (RFC 3261, 25.1: delta-seconds), else ``otherwise``."""
+    return int(text) if re.fullmatch("[0-9]{1,9}", text.strip()) else otherwise
 
 
 def _ring_held_calls(node: Node, device: str, flow: str, now: float) -> list[str]:
@@ -116,7 +125,7 @@ def _tell(
             reply=code,
             reason=reason,
             contact=bound.uri,
-            expires=int(expires) if expires.isdigit() else 0,
+            expires=_seconds(expires, 0),
             source=f"{ksr.pv('$pr')}:{ksr.pv('$si')}:{ksr.pv_int('$sp')}",
             user_agent=ksr.pv("$ua"),
             instance=bound.instance,

@@ -64,7 +64,7 @@ class Registrar:
             ksr.table_remove(wire.TABLE_CHANGES, connection)
             self._change(connection, ksr.table_get(wire.TABLE_CONNECTION, connection), now, "")
         while (item := ksr.queue_next(QUEUE)) is not None:
-            self._reply(item[0], Reply.decode(item[1]), now)
+            self._reply(item[0], item[1], now)
         while self._waiting and self._waiting[0][0] <= now:
             _, connection, cseq = self._waiting.popleft()
             account = self._accounts.get(connection)
@@ -82,13 +82,11 @@ class Registrar:
         if document is None or not document.register or not document.next_hop:
             if account is None or account.forget:
                 return
-            if account.state in ("registered", "registering") or registrar_state.is_valid(account, now):
+            if account.in_flight or registrar_state.is_valid(account, now):
                 account.leave(now, forget=True)
                 self._schedule(account)
-            elif not account.in_flight:
-                del self._accounts[connection]
             else:
-                account.forget = True
+                del self._accounts[connection]
             return
         if account is None or account.forget:
             account = self._accounts[connection] = Account(connection, document, now)
@@ -127,7 +125,8 @@ class Registrar:
 
     # ------------------------------------------------------------------------------------------ answers
 
-    def _reply(self, call_id: str, reply: Reply, now: float) -> None:
+    def _reply(self, call_id: str, text: str, now: float) -> None:
+        reply = Reply.decode(text)
         account = self._accounts.get(call_id.removeprefix(_PREFIX).rpartition("-")[0])
         if account is None or not account.in_flight or account.cseq != reply.cseq:
             return

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_GRANTED = re.compile(r'>[^,]*;\s*expires\s*=\s*"?(\d+)', re.IGNORECASE)
+_EXPIRES = re.compile(r';\s*expires\s*=\s*"?(\d{1,9})(?!\d)', re.IGNORECASE)
 _SPLIT_CONTACTS = re.compile(r',(?=\s*(?:"|<|sips?:))')
-_SECONDS = re.compile(r"\s*(\d{1,9})")
+_SECONDS = re.compile(r"\s*(\d{1,9})(?!\d)")
+_LONGEST_PAUSE_S = 3600.0  # a PBX that asks for more is asked again after an hour
 _SEPARATOR = "\x1f"
 
 
@@ -29,7 +30,7 @@ class Reply:
     def retry_after(self) -> float:
         """Seconds the PBX asks us to wait, 0 when it does not; its comment is ignored (RFC 3261, 20.33)."""
         found = _SECONDS.match(self.extra)
-        return float(found[1]) if found else 0.0
+        return min(float(found[1]), _LONGEST_PAUSE_S) if found else 0.0
 
     @property
     def min_expires(self) -> int:
@@ -44,32 +45,29 @@ class Reply:
             return None
         for item in split_contacts(self.contacts):
             if ours in item:
-                found = _GRANTED.search(item)
-                if found:
-                    return int(found[1])
+                own = _own_expires(item)
+                if own is not None:
+                    return own
                 return self.min_expires or asked
         return None
 
     def encode(self) -> str:
         """The reply as one text, for the way from a SIP worker to the registrar's process."""
-        return _SEPARATOR.join(
-            (
-                str(self.code),
-                self.reason,
-                str(self.cseq),
-                self.contacts,
-                self.challenge,
-                self.extra,
-                self.authentication_info,
-                self.service_route,
-            )
+        texts = (
+            self.reason,
+            self.contacts,
+            self.challenge,
+            self.extra,
+            self.authentication_info,
+            self.service_route,
         )
+        plain = (text.replace(_SEPARATOR, " ") for text in texts)
+        return _SEPARATOR.join((str(self.code), str(self.cseq), *plain))
 
     @classmethod
     def decode(cls, text: str) -> Reply:
         """The inverse of encode. Raises ValueError for anything else."""
-        code, reason, cseq, *rest = text.split(_SEPARATOR)
-        contacts, challenge, extra, info, route = rest
+        code, cseq, reason, contacts, challenge, extra, info, route = text.split(_SEPARATOR)
         return cls(int(code), reason, int(cseq), contacts, challenge, extra, info, route)
 
 
@@ -80,8 +78,13 @@ def split_contacts(contacts: str) -> list[str]:
 
 def remaining(contact: str) -> int:
     """Seconds left to a contact of the list, 0 when it does not say."""
-    found = _GRANTED.search(contact)
-    return int(found[1]) if found else 0
+    return _own_expires(contact) or 0
+
+
+def _own_expires(contact: str) -> int | None:
+    """The ``expires`` of a contact: a parameter after the bracket, or after the first semicolon when there is none."""
+    found = _EXPIRES.search(contact, contact.find(">") + 1)
+    return int(found[1]) if found else None
 
 
 def bare(contact: str) -> str:

@@ -61,6 +61,7 @@ NEVER = float("inf")
 _CSEQ_EPOCH = 1_600_000_000
 _REFUSALS = 3
 _ROUNDS = 3
+_LONGEST_EXPIRES = 86_400
 _LONGEST_PAUSE_S = 600.0
 _AFTER_REFUSAL_S = 60.0
 
@@ -286,7 +287,7 @@ def _accepted(account: Account, reply: Reply, now: float, jitter: float) -> Acti
         account.why = ""
         return WAIT
     granted = reply.granted_to(account.id, account.expires)
-    if granted is None:
+    if not granted:
         if _take_over(account, now):
             return SEND
         return _back_off(account, "offline", "not-listed", now, jitter, 30.0)
@@ -321,6 +322,8 @@ def _challenged(account: Account, reply: Reply, now: float, jitter: float) -> Ac
     offered = digest.challenges(reply.challenge, proxy=reply.code == 407)
     if not offered:
         return _refused(account, "unsupported-digest", now, jitter)
+    if not account.realm and account.leaving:
+        return _back_off(account, "unreachable", "", now, jitter, 0.0)  # there is nothing to sign off with
     if not account.realm:
         account.challenge = offered[0]
         account.state = "awaiting-credential"
@@ -342,7 +345,7 @@ def _challenged(account: Account, reply: Reply, now: float, jitter: float) -> Ac
 
 def _too_brief(account: Account, reply: Reply, now: float, jitter: float) -> Action:
     wanted = reply.min_expires
-    if wanted <= account.expires or account.rounds >= _ROUNDS:
+    if not account.expires < wanted <= _LONGEST_EXPIRES or account.rounds >= _ROUNDS:
         return _refused(account, "too-brief", now, jitter)
     account.rounds += 1
     account.expires = wanted

@@ -59,6 +59,8 @@ def load(path: str | None = None) -> Settings:
         raw = json.loads(Path(name).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SettingsError(f"{name}: {error}") from None
+    if not isinstance(raw, dict):
+        raise SettingsError(f"{name}: must hold a JSON object of settings")
     known = {f.name: {"str": str, "int": int, "bool": bool}[str(f.type)] for f in fields(Settings)}
     for key, value in raw.items():
         if key not in known:
@@ -67,9 +69,27 @@ def load(path: str | None = None) -> Settings:
             raise SettingsError(f"{name}: {key} must be {known[key].__name__}, not {value!r}")
     try:
         settings = Settings(**raw)
-        bytes.fromhex(settings.identity_key)
     except TypeError as error:
         raise SettingsError(f"{name}: {error}") from None
+    _check(name, settings)
+    return settings
+
+
+def _check(name: str, settings: Settings) -> None:
+    try:
+        key = bytes.fromhex(settings.identity_key)
     except ValueError:
         raise SettingsError(f"{name}: identity_key must be hexadecimal") from None
-    return settings
+    if not 16 <= len(key) <= 64:
+        raise SettingsError(f"{name}: identity_key must be 16 to 64 bytes long, and has {len(key)}")
+    if not settings.events_key or " " in settings.events_key:
+        raise SettingsError(f"{name}: events_key must be a word, not empty")
+    for key_name in ("park", "events"):
+        host, _, port = getattr(settings, key_name).rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise SettingsError(f"{name}: {key_name} must be host:port, not {getattr(settings, key_name)!r}")
+    for key_name in ("sip_port", "tls_port"):
+        if not 0 < getattr(settings, key_name) < 65536:
+            raise SettingsError(
+                f"{name}: {key_name} must be from 1 to 65535, not {getattr(settings, key_name)}"
+            )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kemi import ksr
 
-_CLAIMS = "^(P-Asserted-Identity|P-Preferred-Identity|Remote-Party-ID|Diversion|History-Info|Identity|X-.*|Privacy-Id)$"
+_CLAIMS = "^(P-Asserted-Identity|P-Preferred-Identity|Remote-Party-ID|Diversion|History-Info|Identity|y|X-.*|Privacy-Id)$"
 _CREDENTIALS = "^(Proxy-)?Authorization$"
 
 

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kemi import ksr, wire
 from kemi.node import Node
@@ -61,11 +61,18 @@ def request(node: Node) -> int:
 def _invite(node: Node) -> int:
     if ksr.tm_is_retransmission():
         return 1
-    order = json.loads(ksr.header(HEADER))
-    wake_id = ksr.via_branch()
     now = time.time()
+    wake_id = ksr.via_branch()
+    try:
+        order = json.loads(ksr.header(HEADER))
+        event = wire.WakeEvent.from_dict(
+            {"v": wire.VERSION, "ts": now, "id": wake_id, "transaction": "", **order}
+        )
+    except (TypeError, ValueError):
+        ksr.reply_stateless(400, "Not a Held Call")
+        return 1
     ksr.tm_new()
-    event = wire.WakeEvent(ts=now, id=wake_id, transaction=ksr.tm_id(), **order)
+    event = replace(event, transaction=ksr.tm_id())
     text = event.encode()
     ksr.tm_routes(failure="ksr_failure_park")
     ksr.pv_set(_ID, wake_id)
@@ -111,8 +118,6 @@ def _end(node: Node, wake_id: str, outcome: str, reason: str) -> None:
     ksr.table_remove(wire.TABLE_PARKED, wake_id)
     ksr.table_remove(wire.TABLE_ACKED, wake_id)
     event = wire.WakeEvent.decode(text)
-    for device in event.asleep:
-        ksr.table_set(TABLE_ENDED, device, f"{event.call};state={outcome}")
     node.events.send(wire.WakeEndEvent(time.time(), wake_id, event.call, outcome, reason))
 
 

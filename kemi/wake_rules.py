@@ -92,6 +92,11 @@ def without_entry(value: str, transaction: str) -> str:
     return write_entries([e for e in read_entries(value) if e.transaction != transaction])
 
 
+def was_unheard(value: str, transaction: str) -> bool:
+    """Whether the device has given no sign of knowing that call."""
+    return any(e.transaction == transaction and not e.heard for e in read_entries(value))
+
+
 def with_heard(value: str, transaction: str) -> str:
     """Note that the device has answered something for that call."""
     return write_entries(

@@ -77,7 +77,7 @@ class _Message:
 def _parse(text: str | bytes) -> dict[str, Any]:
     try:
         raw = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WireError(f"not JSON: {error}") from None
     if not isinstance(raw, dict):
         raise WireError("not a JSON object")
@@ -92,7 +92,9 @@ def _fits(value: object, kind: str) -> bool:
     if kind == "list[str]":
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
     if kind == "list[LineDevice]":
-        return isinstance(value, list) and all(isinstance(item, dict) and "id" in item for item in value)
+        return isinstance(value, list) and all(
+            isinstance(item, dict) and isinstance(item.get("id"), str) for item in value
+        )
     return isinstance(value, {"str": str, "bool": bool}[kind])
 
 
@@ -122,8 +124,8 @@ class HelloEvent(Event):
 class RegisterEvent(Event):
     """A device's REGISTER was answered.
 
-    ``action`` is ``added``, ``refreshed``, ``removed`` or ``refused``; ``reply`` the status sent; the ``pn_*`` are the raw
-    RFC 8599 parameters of the Contact URI, unescaped, empty when absent. ``calls`` are the held calls this
+    ``action`` is ``added``, ``refreshed``, ``removed``, ``queried`` or ``refused``; ``reply`` the status sent; the ``pn_*`` are
+    the raw RFC 8599 parameters of the Contact URI, unescaped, empty when absent. ``calls`` are the held calls this
     binding was joined to.
     """
 

@@ -82,6 +82,8 @@ class PseudoVariables:
             if context.mode == "failure":
                 return context.code
             return transaction.code if transaction else 0
+        if name == "$branch(count)":
+            return len(context.more_targets)
         if name == "$T_branch_idx":
             return context.branch.index if context.branch else 0
         raise FakeError(f"the fake does not know {name}")
