@@ -13,6 +13,8 @@ from control.cli.connections import connection
 from control.cli.devices import device
 from control.cli.init import init
 from control.cli.journal import journal
+from control.cli.keys import keys
+from control.cli.registrations import alarms, register_log
 from control.cli.users import user
 from control.cli.web import web
 from control.domain.errors import DomainError
@@ -75,5 +77,7 @@ def main() -> None:
     """Reach any phone, browser or desktop through any SIP PBX, even asleep."""
 
 
-for _command in (init, user, device, connection, journal, web, *host.commands, *edge.commands):
+for _command in (
+    init, user, device, connection, journal, register_log, alarms, keys, web, *host.commands, *edge.commands
+):  # fmt: skip
     main.add_command(_command)

@@ -40,6 +40,7 @@ _STATES = {
     STOPPED: "Stopped",
     "unreachable": "Unreachable",
     "unregistering": "Signing off",
+    "unregistered": "Signed off",
 }
 
 
@@ -60,6 +61,7 @@ class Standing:
     why: str = ""
     code: int = 0
     reason: str = ""
+    lapsed: bool = False  # the PBX registered here, and its time is over
 
     @property
     def reply(self) -> str:
@@ -73,13 +75,16 @@ def state_words(standing: Standing) -> str:
         return "Disabled"
     if standing.why == UNRESOLVABLE:
         return "Unreachable (host not found)"
+    if standing.inbound:
+        here = standing.state == REGISTERED and not standing.lapsed
+        return "Connected (the PBX registers here)" if here else "Waiting for the PBX to register here"
     if standing.strategy == TRUNK:
-        return "Trunk, the PBX registers here" if standing.inbound else "Trunk, needs no registration"
+        return "Trunk, needs no registration"
     if not standing.register:
         return "Not registering"
     if not standing.state:
         return "Not heard of yet"
-    if standing.strategy == WHILE_AWAKE and standing.state in ("asleep", "idle", "unregistered"):
+    if standing.strategy == WHILE_AWAKE and standing.state in ("resting", "unregistered"):
         return "Asleep, connects when a phone wakes"
     words = _STATES.get(standing.state, standing.state.replace("-", " ").capitalize())
     short = _SHORT.get(standing.why, standing.why.replace("-", " ")) if standing.state != REGISTERED else ""

@@ -108,6 +108,11 @@ def change(session: Session, name: str, values: Mapping[str, Any]) -> Connection
     return after
 
 
+def preview(session: Session, name: str, values: Mapping[str, Any]) -> ConnectionSpec:
+    """What ``change`` would make of it. Raises InvalidFieldError, NotFoundError."""
+    return replace(spec_of(session, get_connection(session, name)), **values)
+
+
 def renumber(session: Session, name: str, add: tuple[tuple[str, str], ...], remove: tuple[str, ...]) -> None:
     """Give a trunk numbers, as pairs of number and user, and take numbers away.
 
@@ -128,8 +133,8 @@ def renumber(session: Session, name: str, add: tuple[tuple[str, str], ...], remo
     note(session, row, before)
 
 
-def open_inbound(session: Session, name: str, realm: str) -> Secret:
-    """Let the PBX register here as the connection's id; its new password, which can never be read again.
+def open_inbound(session: Session, name: str, realm: str) -> tuple[str, Secret]:
+    """Let the PBX register here: the connection's id, by which it does, and a password that can never be read again.
 
     ``realm`` is the edge's domain. A password that was given before is void. Raises NotFoundError.
     """
@@ -138,7 +143,7 @@ def open_inbound(session: Session, name: str, realm: str) -> Secret:
     row.inbound_ha1 = sealed(session, Secret(ha1_md5(row.id, realm, password)))
     session.flush()
     note(session, row)
-    return Secret(password)
+    return row.id, Secret(password)
 
 
 def close_inbound(session: Session, name: str) -> bool:

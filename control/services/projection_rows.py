@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from control.domain.aor import aor
-from control.domain.connection import DEFAULT_WAIT, TRUNK
+from control.domain.connection import DEFAULT_WAIT, TRUNK, WHILE_AWAKE
 from control.domain.credential import ha1_md5, ha1_sha256
 from control.domain.targets import Located, Route, Targets
 from control.store.models import Connection, Device, StoredToken, TrunkNumber, User, connection_users
@@ -35,13 +35,15 @@ class Rows:
         """Table ``device``."""
         columns = (Device.id, Device.user_id, Device.ha1, Device.connection_id)
         rows = self.session.execute(select(*columns).where(Device.id.in_(ids))).all()
-        first = self._first_connections({row.user_id for row in rows})
+        users = {row.user_id for row in rows}
+        first, resting = self._first_connections(users), self._while_awake(users)
         seal = seal_of(self.session)
         return {
             row.id: DeviceDoc(
                 aor=aor(row.user_id, self.domain),
                 ha1=self._masked(seal.open(row.ha1).reveal(), row.id, "ha1"),
                 connection=row.connection_id or first.get(row.user_id, ""),
+                rung_by=resting.get(row.user_id, []),
             ).encode()
             for row in rows
         }
@@ -158,6 +160,20 @@ class Rows:
             ):
                 first.setdefault(user, connection)
         return first
+
+    def _while_awake(self, users: set[str]) -> dict[str, list[str]]:
+        """The connections of each person that are registered only while a device is awake."""
+        query = (
+            select(connection_users.c.user_id, Connection.id)
+            .join(Connection, Connection.id == connection_users.c.connection_id)
+            .where(connection_users.c.user_id.in_(users), Connection.enabled)
+            .where(Connection.strategy == WHILE_AWAKE)
+            .order_by(Connection.id)
+        )
+        found: dict[str, list[str]] = {}
+        for user, connection in self.session.execute(query):
+            found.setdefault(user, []).append(connection)
+        return found
 
     def _waits(self, users: Sequence[str]) -> dict[str, float]:
         """The most impatient PBX decides: its voicemail must win over our deadline, not lose to it (W8)."""

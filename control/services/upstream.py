@@ -95,8 +95,8 @@ def states(session: Session) -> dict[str, Upstream]:
     }
 
 
-def standing(row: Connection, states: Mapping[str, Upstream]) -> Standing:
-    """A connection and its registration, for the words of both."""
+def standing(row: Connection, states: Mapping[str, Upstream], now: float) -> Standing:
+    """A connection and its registration at a UNIX time, for the words of both."""
     state = states.get(row.id) or Upstream(row.id, 0.0, "")
     return Standing(
         name=row.name,
@@ -112,6 +112,7 @@ def standing(row: Connection, states: Mapping[str, Upstream]) -> Standing:
         why=state.why,
         code=state.code,
         reason=state.reason,
+        lapsed=state.at + state.expires < now,
     )
 
 
@@ -135,7 +136,7 @@ def _keep(row: UpstreamState, report: Upstream) -> None:
 def _alarm(session: Session, connection: str, report: Upstream) -> None:
     row = session.get(Connection, connection)
     if row is not None and row.enabled:
-        text = advice(standing(row, {connection: report})) or "the PBX has refused too often"
+        text = advice(standing(row, {connection: report}, report.at)) or "the PBX has refused too often"
         alarms.sound(
             session,
             alarms.REGISTRATION_STOPPED,

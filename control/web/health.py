@@ -1,4 +1,4 @@
-"""GET /health: whether the database answers and an edge agent is at work."""
+"""GET /health: whether the database answers, an edge agent is at work, and how many alarms stand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from flask import Blueprint, Response, jsonify
 from sqlalchemy.exc import SQLAlchemyError
 
-from control.services import heartbeat
+from control.services import alarms, heartbeat
 from control.store.session import Store
 
 STALE_S = 10.0  # an edge agent that has not been heard of for so long is taken for dead
@@ -22,6 +22,7 @@ def blueprint(store: Store, clock: Callable[[], float]) -> Blueprint:
         try:
             with store.read() as session:
                 age = heartbeat.age(session, heartbeat.EDGE, clock())
+                standing = alarms.count(session)
         except SQLAlchemyError as error:
             # Its text may hold the URL, and so a password: the kind of error is all that is said.
             state: dict[str, object] = {
@@ -32,7 +33,13 @@ def blueprint(store: Store, clock: Callable[[], float]) -> Blueprint:
             return jsonify(state), 503
         alive = age is not None and age < STALE_S
         edge: dict[str, object] = {"ok": alive, "heartbeat_age_s": None if age is None else round(age, 3)}
-        state = {"status": "ok" if alive else "degraded", "database": {"ok": True}, "edge": edge}
+        # An alarm is somebody's work, but no reason to take this host out of service.
+        state = {
+            "status": "ok" if alive else "degraded",
+            "database": {"ok": True},
+            "edge": edge,
+            "alarms": standing,
+        }
         return jsonify(state), 200 if alive else 503
 
     return routes

@@ -80,6 +80,7 @@ def test_health_is_good_while_the_edge_agent_beats(client: FlaskClient, store: S
         "status": "ok",
         "database": {"ok": True},
         "edge": {"ok": True, "heartbeat_age_s": 1.5},
+        "alarms": 0,
     }
 
 

@@ -63,7 +63,7 @@ def test_people_devices_and_connections_are_added_and_listed(run: Run) -> None:
     (user,) = json.loads(run("user", "list", "--json").output)
     assert (user["devices"], user["connections"]) == ([account["username"]], ["office"])
     (connection,) = json.loads(run("connection", "list", "--json").output)
-    assert (connection["rings"], connection["state"]) == (["alice"], "not heard of yet")
+    assert (connection["rings"], connection["state"]) == (["alice"], "Not heard of yet")
     for table in (run("user", "list"), run("device", "list"), run("connection", "list")):
         assert "secret" not in table.output
         assert account["password"] not in table.output
