@@ -126,6 +126,7 @@ def test_each_event_has_a_type_of_its_own() -> None:
 @example(b"[]")
 @example(b'"wake"')
 @example(b"{" * 500)
+@example(b"[" * 60_000)
 @example(b"1" * 10_000)
 @example(b'{"v":1,"type":' + b"9" * 10_000 + b"}")
 @example(b'{"v":1,"type":"wake","ts":1e999')
@@ -197,7 +198,7 @@ def test_a_whole_number_will_do_where_a_fraction_is_expected() -> None:
 
 
 def test_a_line_whose_devices_are_no_devices_is_refused() -> None:
-    for devices in ('["a"]', '[{"push":true}]', "[[]]", "{}", '"a"'):
+    for devices in ('["a"]', '[{"push":true}]', '[{"id":null}]', "[[]]", "{}", '"a"'):
         with pytest.raises(wire.WireError, match="devices"):
             wire.LineDoc.decode(f'{{"v":1,"devices":{devices}}}')
 

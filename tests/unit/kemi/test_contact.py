@@ -114,6 +114,31 @@ def test_a_contact_without_push_or_nat_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
+    "header",
+    [
+        "<sip:a@b>; pn-prid=SECRET",
+        "<sip:a@b>;pn-prid =SECRET",
+        "<sip:a@b;pn-a.b=SECRET>",
+        '<sip:a@b>;pn-prid="SECRET;SECRET"',
+    ],
+)
+def test_p6_a_push_parameter_in_a_strange_place_does_not_reach_the_pbx(header: str) -> None:
+    assert "SECRET" not in contact.for_pbx(header, "198.51.100.20", 5060, "udp", False)
+
+
+def test_a_bracket_in_the_display_name_is_no_end_of_the_uri() -> None:
+    public = contact.for_pbx('"a>b" <sip:a@b>', "198.51.100.20", 9, "udp", True)
+    assert public == '"a>b" <sip:a@b;alias=198.51.100.20~9~1>'
+
+
+def test_a_bracket_in_a_parameter_is_no_beginning_of_the_uri() -> None:
+    header = 'sip:a@b;+sip.instance="<urn:uuid:1>"'
+    assert contact.parse(header).uri == "sip:a@b"
+    public = contact.for_pbx(header, "198.51.100.20", 9, "udp", True)
+    assert public == '<sip:a@b;alias=198.51.100.20~9~1>;+sip.instance="<urn:uuid:1>"'
+
+
+@pytest.mark.parametrize(
     ("protocol", "number"), [("udp", 1), ("tcp", 2), ("tls", 3), ("sctp", 4), ("ws", 5), ("wss", 6)]
 )
 def test_protocols_have_kamailios_numbers(protocol: str, number: int) -> None:

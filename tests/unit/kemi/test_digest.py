@@ -87,6 +87,11 @@ def test_a_challenge_whose_qop_we_do_not_speak_is_left_out() -> None:
     assert digest.challenges('Digest realm="r", nonce="n", qop="auth-int"', proxy=False) == []
 
 
+def test_a_challenge_of_another_scheme_is_left_out() -> None:
+    assert digest.challenges('Basic realm="r", nonce="n"', proxy=False) == []
+    assert len(digest.challenges('Basic realm="r", Digest realm="r", nonce="n"', proxy=False)) == 1
+
+
 def test_a_challenge_without_a_nonce_is_left_out() -> None:
     assert digest.challenges('Digest realm="r"', proxy=False) == []
     assert digest.challenges('Digest realm="r", nonce=""', proxy=False) == []

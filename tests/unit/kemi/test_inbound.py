@@ -142,6 +142,23 @@ def test_w2_a_device_that_registers_while_its_call_is_being_held_is_rung(edge: E
     assert invite.message.uri == ALICE.contact
 
 
+def test_w2_a_device_that_comes_back_by_another_flow_while_its_call_is_being_relayed_is_rung_there(
+    edge: Edge,
+) -> None:
+    edge.with_person(ALICE)
+    edge.register(ALICE)
+    moved = Origin("203.0.113.9", 50000)
+
+    def in_another_worker() -> None:
+        mine = inbound._adding[:]
+        edge.register(ALICE, contact=f"<sip:{ALICE.id}@203.0.113.9:50000>", origin=moved)
+        inbound._adding[:] = mine
+
+    edge.kamailio.meanwhile("t_relay", in_another_worker)
+    sent = invites(edge.call_from_pbx())
+    assert [s.to for s in sent] == [f"sip:{PHONE.address}:{PHONE.port}", "sip:203.0.113.9:50000"]
+
+
 def test_w5_a_device_that_wakes_after_the_caller_gave_up_is_not_rung(edge: Edge) -> None:
     edge.with_person(ALICE)
     edge.call_from_pbx()
@@ -196,9 +213,13 @@ def test_the_edge_agent_gives_up(edge: Edge) -> None:
     edge.with_person(ALICE)
     edge.call_from_pbx()
     (wake,) = wakes(edge)
-    assert codes(edge.kamailio.order(wake.transaction, 599, "No token")) == [480]
-    (end,) = edge.events_of(wire.WakeEndEvent)
+    (reply,) = replies(edge.kamailio.order(wake.transaction, 599, "No token"))
+    assert (reply.code, reply.get("Reason")) == (480, 'SIP;cause=480;text="No token"')
+    events = edge.events()
+    (end,) = (e for e in events if isinstance(e, wire.WakeEndEvent))
     assert (end.id, end.outcome, end.reason) == (wake.id, "given-up", "No token")
+    (failed,) = (e for e in events if isinstance(e, wire.CallEvent) and e.step == "failed")
+    assert (failed.code, failed.reason) == (480, "No token")
 
 
 def test_giving_up_leaves_a_device_that_rings_alone(edge: Edge) -> None:
@@ -300,6 +321,14 @@ def test_w6_a_device_that_wakes_after_the_answer_is_not_rung(edge: Edge) -> None
     assert edge.kamailio.rtpengine.commands == before
 
 
+def test_w6_the_device_that_answered_is_not_told_that_the_call_was_answered(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    edge.call_from_pbx()
+    (invite,) = invites(edge.register(ALICE))
+    edge.answer(invite, 200, "OK")
+    assert not replies(edge.register(ALICE))[-1].has("Nightbell-Call")
+
+
 def test_w6_a_device_that_wakes_at_the_instant_of_the_answer_is_not_rung(edge: Edge) -> None:
     edge.with_person(ALICE, ALICE_TABLET)
     edge.register(ALICE)
@@ -362,6 +391,18 @@ def test_the_copy_of_a_binding_that_rings_anew_is_not_kept(
     edge.register(ALICE)
     assert edge.kamailio.registrar.bindings(edge.node.device_uri(ALICE.id + "~")) == []
     assert len(edge.kamailio.registrar.bindings(edge.node.device_uri(ALICE.id))) == 1
+
+
+def test_s2_several_contacts_of_one_device_are_its_own_not_the_next_devices(edge: Edge) -> None:
+    edge.with_person(ALICE, ALICE_TABLET, push=False)
+    edge.register(ALICE, contact=f"<{ALICE.contact}>, <sip:x@198.51.100.20:40001>")
+    edge.register(ALICE_TABLET)
+    edge.events()
+    sent = invites(edge.call_from_pbx())
+    rung = [e.device for e in edge.events_of(wire.CallEvent) if e.step == "invite-out"]
+    assert rung == [ALICE.id, ALICE.id, ALICE_TABLET.id]
+    edge.answer(sent[2], *RINGING)
+    assert [e.device for e in edge.events_of(wire.CallEvent)] == [ALICE_TABLET.id]
 
 
 def test_w10_a_device_that_declines_leaves_the_others_ringing(edge: Edge) -> None:
@@ -502,6 +543,14 @@ def test_the_device_never_sees_our_own_headers_forged_by_the_pbx(edge: Edge) -> 
     assert invite.message.get("X-Queue") == "sales"
 
 
+def test_a_huge_callers_name_is_cut_and_the_device_woken_all_the_same(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    edge.call_from_pbx(from_=f'"{"é" * 12_000}" <sip:{"1" * 12_000}@192.0.2.7>;tag=1')
+    (wake,) = wakes(edge)
+    assert wake.caller_name == "é" * 128
+    assert wake.caller == "1" * 128
+
+
 def test_a_callers_name_cannot_add_a_header(edge: Edge) -> None:
     edge.with_person(ALICE)
     edge.call_from_pbx(from_='"a\\r\\nX-Evil: 1\\u2028" <sip:1001@192.0.2.7>;tag=1')
@@ -534,3 +583,23 @@ def test_a_wake_that_is_over_before_it_begins_is_not_held(edge: Edge) -> None:
     edge.with_person(ALICE, wait=0.0)
     assert codes(edge.call_from_pbx())[-1] == 480
     assert edge.table("parked") == {}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "X-No: order",
+        "X-Nightbell-Wake: ",
+        "X-Nightbell-Wake: 7",
+        "X-Nightbell-Wake: [",
+        'X-Nightbell-Wake: {"call":1,"deadline":"x","connection":1,"aor":1}',
+    ],
+)
+def test_an_invite_at_the_park_socket_that_is_not_of_our_making_is_refused(edge: Edge, header: str) -> None:
+    edge.events()
+    stranger = Origin("127.0.0.1", 40404, "udp", 5099)
+    text = edge.request("INVITE", "sip:park@127.0.0.1:5099", header)
+    assert codes(edge.kamailio.receive(text, stranger)) == [400]
+    assert edge.table("parked") == {}
+    assert edge.events() == []
+    assert edge.kamailio.errors == []

@@ -184,6 +184,7 @@ def test_the_device_gives_up(edge: Edge) -> None:
         "P-Asserted-Identity\t : <sip:boss@pbx.example>",
         "P-Preferred-Identity: <sip:boss@pbx.example>",
         "Remote-Party-ID: <sip:boss@pbx.example>",
+        "y: boss",
         "X-Boss: boss",
         "x-b: boss",
         "Diversion: <sip:boss@pbx.example>",
@@ -223,6 +224,13 @@ def test_numbers_and_names_are_dialled_as_they_are(edge: Edge, number: str) -> N
     edge.with_person(ALICE)
     (invite,) = requests(dial(edge, number), "INVITE")
     assert invite.message.uri == f"sip:{number}@pbx.example"
+
+
+def test_a_hash_is_dialled_escaped_as_a_sip_uri_demands(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    (invite,) = requests(dial(edge, "%2331%23600"), "INVITE")
+    assert invite.message.uri == "sip:%2331%23600@pbx.example"
+    assert edge.events_of(wire.CallEvent)[0].callee == "#31#600"
 
 
 @pytest.mark.parametrize("number", ["600>", "600;x=1", "6" * 65, "600%0d%0aX-Evil", "é"])

@@ -119,6 +119,16 @@ def test_a_removal_by_star_is_understood(edge: Edge) -> None:
     assert bindings(edge) == []
 
 
+def test_a_query_is_answered_with_the_binding_and_told_as_one(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    edge.register(ALICE)
+    edge.events()
+    (reply,) = replies(edge.as_device("REGISTER", ALICE, URI, to=f"<sip:{ALICE.id}@{DOMAIN}>"))
+    assert (reply.code, reply.get("Contact")) == (200, f"<{ALICE.contact}>;expires=600")
+    assert [(e.action, e.contact) for e in told(edge)] == [("queried", "")]
+    assert bindings(edge) == [ALICE.contact]
+
+
 @pytest.mark.parametrize("contact", ["<tel:+4930123>", "<>", "nonsense", "<sip:>", '"', "*"])
 def test_a_contact_that_is_no_address_is_refused_and_told(edge: Edge, contact: str) -> None:
     edge.with_person(ALICE)
@@ -126,7 +136,7 @@ def test_a_contact_that_is_no_address_is_refused_and_told(edge: Edge, contact: s
     assert [(e.action, e.reply) for e in told(edge)] == [("refused", 400)]
 
 
-@pytest.mark.parametrize("expires", ["", "x", "-1", "1.5", "99999999999999999999", " "])
+@pytest.mark.parametrize("expires", ["", "x", "-1", "1.5", "99999999999999999999", " ", "²", "9" * 5000])
 def test_an_expiry_that_is_no_number_still_gets_an_answer(edge: Edge, expires: str) -> None:
     edge.with_person(ALICE)
     assert codes(edge.register(ALICE, expires=expires)) == [200]

@@ -188,6 +188,21 @@ def test_a_reply_twice_counts_once(pbx: Pbx) -> None:
     assert len(pbx.upstream()) == 1
 
 
+def test_a_control_character_in_a_reason_is_just_text(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    contact = f"Contact: {first.message.get('Contact')}"
+    pbx.edge.answer(first, 200, "O\x1fK", contact, origin=PBX)
+    assert pbx.tick(0.02) == []
+    (event,) = pbx.upstream()
+    assert (event.state, event.reason) == ("registered", "O K")
+
+
+def test_r8_an_absurd_answer_does_not_lose_an_account(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    pbx.answer(first, 200, f"Contact: {first.message.get('Contact')};expires={'9' * 400}")
+    assert len(pbx.tick(600)) == 1
+
+
 def test_replies_to_other_peoples_registers_are_left_alone(pbx: Pbx) -> None:
     (sent,) = pbx.tick()
     foreign = Sent(
@@ -269,6 +284,49 @@ def test_a_new_revision_is_registered_at_once(pbx: Pbx) -> None:
     pbx.edge.table("changes")[CONNECTION] = "1"
     (second,) = pbx.tick(0.02)
     assert second.message.get("To") == "<sip:1003@pbx.example>"
+
+
+def test_a_change_while_a_register_is_under_way_counts_once_it_is_answered(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    pbx.edge.put("connection", CONNECTION, connection(user="1003", revision="2"))
+    pbx.edge.table("changes")[CONNECTION] = "1"
+    assert pbx.tick(0.02) == []
+    (second,) = pbx.accept(first)
+    assert second.message.get("To") == "<sip:1003@pbx.example>"
+    assert pbx.accept(second) == []
+    assert pbx.upstream()[-1].state == "registered"
+
+
+def test_a_refusal_of_what_was_changed_meanwhile_does_not_hold_back_the_change(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    pbx.edge.put("connection", CONNECTION, connection(user="1003", revision="2"))
+    pbx.edge.table("changes")[CONNECTION] = "1"
+    pbx.tick(0.02)
+    (second,) = pbx.answer(first, 404)
+    assert second.message.get("To") == "<sip:1003@pbx.example>"
+
+
+def test_r6_a_removal_while_a_register_is_under_way_signs_off_once_it_is_answered(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    del pbx.edge.table("connection")[CONNECTION]
+    pbx.edge.table("changes")[CONNECTION] = "1"
+    assert pbx.tick(0.02) == []
+    (farewell,) = pbx.accept(first)
+    assert farewell.message.get("Expires") == "0"
+    assert pbx.answer(farewell, 200) == []
+    assert pbx.tick(600) == []
+    assert pbx.upstream()[-1].state == "unregistered"
+
+
+def test_a_credential_that_comes_while_the_challenge_for_it_is_under_way_is_used(edge: Edge) -> None:
+    edge.put("connection", CONNECTION, connection(realm="", ha1_md5="", ha1_sha256=""))
+    pbx = Pbx(edge)
+    (first,) = pbx.tick()
+    edge.put("connection", CONNECTION, connection())
+    edge.table("changes")[CONNECTION] = "1"
+    assert pbx.tick(0.02) == []
+    (second,) = pbx.answer(first, 401, CHALLENGE)
+    assert second.message.has("Authorization")
 
 
 def test_r1_a_thousand_accounts_leave_at_a_pace_that_grows_with_the_answers(edge: Edge) -> None:

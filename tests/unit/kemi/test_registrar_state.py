@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -236,6 +237,13 @@ def test_a_retry_after_that_is_no_number_is_ignored() -> None:
     assert NOW < a.due < NOW + 10
 
 
+@pytest.mark.parametrize("seconds", ["9" * 400, "86400", "999999999"])
+def test_a_pbx_that_asks_for_a_pause_of_days_is_asked_again_after_an_hour(seconds: str) -> None:
+    a = account()
+    answered(a, Reply(503, "Busy", 1, extra=seconds))
+    assert a.due <= NOW + 3600
+
+
 # ------------------------------------------------------------------------------------------------- 423, 2xx
 
 
@@ -261,11 +269,33 @@ def test_r3_a_pbx_that_always_says_423_is_not_obeyed_for_ever() -> None:
     assert a.due > NOW
 
 
+@pytest.mark.parametrize("wanted", ["²", "9" * 5000, "86401", "99999999999", "x", "-5", ""])
+def test_r3_a_423_that_asks_for_no_sane_time_is_a_refusal(wanted: str) -> None:
+    a = account()
+    assert answered(a, Reply(423, "Interval Too Brief", 1, extra=wanted)) == WAIT
+    assert (a.state, a.why, a.expires) == ("refused", "too-brief", 600)
+
+
 def test_r4_a_200_without_our_contact_is_offline_not_registered() -> None:
     a = account()
     assert answered(a, ok("<sip:other@127.0.7.1:5060>;expires=600")) == WAIT
     assert a.state == "offline"
     assert a.due >= NOW + 30
+
+
+def test_r4_a_contact_granted_no_time_is_offline_not_registered() -> None:
+    a = account()
+    assert answered(a, ok(f"{OURS};expires=0")) == WAIT
+    assert (a.state, a.why) == ("offline", "not-listed")
+    assert a.due >= NOW + 30
+
+
+@pytest.mark.parametrize("number", ["²", "9" * 400, "9" * 5000, "-60", "x"])
+def test_r3_a_granted_expiry_that_is_no_sane_number_is_not_believed(number: str) -> None:
+    a = account()
+    answered(a, ok(f"{OURS};expires={number}"))
+    assert a.state == "registered"
+    assert NOW < a.due < NOW + 600
 
 
 @pytest.mark.parametrize(
@@ -274,6 +304,8 @@ def test_r4_a_200_without_our_contact_is_offline_not_registered() -> None:
         (f"{OURS};expires=300", "", 300),
         (f"<sip:other@x>;expires=60, {OURS};expires=300", "7", 300),
         (f'"Line, 2" {OURS};q=1;EXPIRES="300", <sip:other@x>;expires=60', "7", 300),
+        ("sip:c8f2k1@127.0.7.1:5060;expires=300", "7", 300),
+        ("sip:c8f2k1@127.0.7.1:5060 ; Expires=300, <sip:other@x>;expires=60", "", 300),
         (OURS, "300", 300),
         (OURS, "", 600),
     ],
@@ -352,6 +384,19 @@ def test_r2_a_stopped_account_stays_stopped_over_a_restart() -> None:
     assert (after.state, after.due) == ("stopped", float("inf"))
 
 
+def test_what_is_kept_is_json_that_any_reader_takes() -> None:
+    """A stopped account is due never, and JSON has no infinity."""
+    a = account()
+    for _ in range(3):
+        answered(a, Reply(403, "No", 1))
+    assert a.due == float("inf")
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    assert json.loads(a.keep().encode(), parse_constant=refuse)["due"] == 0.0
+
+
 @given(st.integers(0, 2**31 - 2), st.integers(1_700_000_000, 2_000_000_000))
 def test_r1_cseq_never_goes_down(cseq: int, now: int) -> None:
     kept = wire.UpstreamDoc("registered", "1", cseq, now + 9.0, now + 99.0, 600)
@@ -375,6 +420,24 @@ def test_r6_a_removed_account_is_gone_when_the_pbx_has_confirmed() -> None:
     assert answered(a, challenge()) == SEND
     assert a.credential("sip:p", "c")
     answered(a, ok(""))
+    assert a.state == "unregistered"
+
+
+def test_r6_a_removed_account_whose_realm_was_never_learned_is_gone_at_the_challenge() -> None:
+    a = account(realm="", ha1_md5="", ha1_sha256="")
+    a.leave(NOW, forget=True)
+    a.sending("sip:127.0.7.9:5060", NOW)
+    assert answered(a, challenge()) == WAIT
+    assert a.state == "unregistered"
+
+
+@pytest.mark.parametrize("code", [302, 403, 404, 423, 500, 503, 603])
+def test_r6_a_removed_account_that_the_pbx_refuses_to_sign_off_is_gone(code: int) -> None:
+    a = account()
+    a.failures = 2
+    a.leave(NOW, forget=True)
+    a.sending("sip:127.0.7.9:5060", NOW)
+    assert answered(a, Reply(code, "No", 1)) == WAIT
     assert a.state == "unregistered"
 
 

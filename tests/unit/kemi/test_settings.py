@@ -66,6 +66,34 @@ def test_an_identity_key_that_is_not_hexadecimal_is_named(tmp_path: Path, key: s
         settings.load(written(tmp_path, kemi_json("127.0.0.1:5098", identity_key=key)))
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("identity_key", ""),
+        ("identity_key", "00" * 15),
+        ("identity_key", "00" * 65),
+        ("park", "127.0.0.1"),
+        ("park", ":5090"),
+        ("park", "x:y"),
+        ("park", "127.0.0.1:0"),
+        ("events", "127.0.0.1"),
+        ("events", "127.0.0.1:65536"),
+        ("events_key", ""),
+        ("events_key", "two words"),
+        ("sip_port", 0),
+        ("tls_port", 65536),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(tmp_path: Path, key: str, value: object) -> None:
+    with pytest.raises(SettingsError, match=key):
+        settings.load(written(tmp_path, kemi_json("127.0.0.1:5098") | {key: value}))
+
+
+def test_a_file_that_holds_no_object_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"kemi\.json.*object"):
+        settings.load(written(tmp_path, []))
+
+
 @pytest.mark.parametrize("contents", ["", "{", "\ufeff{}"])
 def test_a_file_that_is_not_json_is_named(tmp_path: Path, contents: str) -> None:
     with pytest.raises(SettingsError, match=r"kemi\.json"):
