@@ -17,8 +17,11 @@ from tests.bench.phones import Heard, Phones
 from tests.bench.population import Phone
 from tests.bench.sip import Credential
 
+_SETTLE = 2.5  # seconds: signed-off bindings are removed by a timer that comes each second
 _PATIENCE = 3.0  # seconds for an answer
-_WINDOW = 48  # REGISTERs under way at a time: enough to keep the workers busy, few enough not to overflow a socket
+_WINDOW = (
+    48  # REGISTERs under way at a time: enough to keep the workers busy, few enough not to overflow a socket
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,11 @@ class Bench:
             under_way -= 1
             answered += 1
         return answered
+
+    def settle(self) -> None:
+        """Wait until what the phones signed off is gone from the edge's memory too, and forget what was told."""
+        time.sleep(_SETTLE)
+        self.drain_events()
 
     def drain_events(self) -> list[bytes]:
         """The events that have come meanwhile, oldest first."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from control.host import render
+from control.host import render, rpc
 from control.host.installation import Installation
 from control.host.process import Process
 from control.settings import EdgeSettings, RtpengineSettings, Settings
@@ -20,7 +20,9 @@ HERE = Path(__file__).parent
 _KEMI_ONLY = re.compile(r"app_python3|^cfgengine|^kemi\.|event_callback|timer=registrar;route")
 # rtpengine is not needed here; a readiness probe that came before its time has gone without its answer.
 _HARMLESS = re.compile(r"rtpengine|jsonrpc_dgram_send_data.*err: 2 ")
-_BAD_LOG = re.compile(r"segfault|signal 11|core dumped|CRITICAL|BUG|Traceback|no more (?:shared|private) memory|ERROR.*")
+_BAD_LOG = re.compile(
+    r"segfault|signal 11|core dumped|CRITICAL|BUG|Traceback|no more (?:shared|private) memory|ERROR.*"
+)
 
 
 class BenchError(Exception):
@@ -41,6 +43,7 @@ class Edge:
     workers: int = 2
     _settings: Settings | None = field(default=None, init=False)
     _pids: frozenset[int] = field(default=frozenset(), init=False)
+    _kinds: dict[int, str] = field(default_factory=dict, init=False)
     _idle: float = field(default=0.0, init=False)  # CPU seconds a second when nobody calls
 
     def start(self, people: Iterable[Phone], pbx: str, wait: float) -> None:
@@ -50,7 +53,8 @@ class Edge:
         (self.settings.run_dir / "kamailio.cfg").write_text(self._configuration(), encoding="utf-8")
         settle_in(self.settings.projection_db, people, pbx, wait, self.native)
         self.process.start()
-        self._pids = frozenset(self._cpu_by_process())
+        listed = iter(rpc.ask(self.settings.rpc_socket, "core.ps"))
+        self._kinds = {int(pid): str(kind) for pid, kind in zip(listed, listed, strict=True)}
 
     def stop(self) -> None:
         """Stop it. Raises StopError."""
@@ -97,8 +101,15 @@ class Edge:
         """CPU seconds used so far by all its processes: user and system, to the nanosecond (proc(5), schedstat)."""
         return sum(self._cpu_by_process().values())
 
+    def cpu_of_workers(self) -> float:
+        """The same of the processes that handle SIP messages, the park socket's included; timers left out."""
+        return sum(
+            used for pid, used in self._cpu_by_process().items() if "udp receiver" in self._kinds.get(pid, "")
+        )
+
     def measure_idle(self, seconds: float = 1.5) -> float:
         """Learn what it costs when nobody calls (timers), in CPU seconds a second; `used` leaves that out."""
+        self._pids = frozenset(self._cpu_by_process())
         before = self.cpu()
         time.sleep(seconds)
         self._idle = (self.cpu() - before) / seconds
@@ -110,11 +121,11 @@ class Edge:
 
     def check(self) -> None:
         """Raise BenchError if a process has ended since the start, or the log holds a sign of trouble."""
-        now = frozenset(self._cpu_by_process())
-        if now != self._pids:
+        ended = self._pids - frozenset(self._cpu_by_process())
+        if ended or not self._pids:
             raise BenchError(
-                f"Kamailio ({self.name}) is not what was started: processes {sorted(self._pids - now)} have "
-                f"ended; the end of its log:\n{self.process.log_tail()}"
+                f"Kamailio ({self.name}) is not what was started: processes {sorted(ended)} have ended; "
+                f"the end of its log:\n{self.process.log_tail()}"
             )
         found = self.troubles()
         if found:
@@ -132,7 +143,9 @@ class Edge:
             if not entry.name.isdigit():
                 continue
             try:
-                fields = (entry / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+                fields = (
+                    (entry / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+                )
                 if leader is not None and int(fields[2]) == leader:  # the process group is its leader's
                     nanoseconds = int((entry / "schedstat").read_text(encoding="ascii").split()[0])
                     found[int(entry.name)] = nanoseconds / 1e9

@@ -36,7 +36,9 @@ class Figure:
         return text
 
 
-def against(name: str, unit: str, peer: str, pairs: Sequence[tuple[float, float]], goal: float) -> Figure:
+def against(
+    name: str, unit: str, peer: str, pairs: Sequence[tuple[float, float]], goal: float | None
+) -> Figure:
     """A figure from rounds measured in turn, ours and the peer's: medians, and the median of the ratios."""
     ours, theirs = median(p[0] for p in pairs), median(p[1] for p in pairs)
     ratio = median(mine / other for mine, other in pairs)

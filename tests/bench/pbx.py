@@ -18,7 +18,7 @@ from tests.bench.sip import Address, Credential
 
 _RETRANSMIT = 0.5  # seconds (RFC 3261, T1)
 _LINGER = 1.5  # seconds after the last answer, for what comes too late or twice
-_INVITE, _AGAIN, _REGISTER = 0, 1, 2
+_INVITE, _AGAIN, _REGISTER, _BYE = range(4)
 
 
 @dataclass
@@ -27,9 +27,10 @@ class Calls:
 
     finals: dict[int, int] = field(default_factory=dict)  # phone number -> status of its call
     repeated: int = 0  # final replies that came again
+    contradicted: int = 0  # of those, with another status than the first
     retransmitted: int = 0  # INVITEs that had to be sent again
     byes: int = 0
-    seconds: float = 0.0
+    busy: float = 0.0  # seconds from the first call to the last answer
 
     @property
     def outcomes(self) -> Counter[int]:
@@ -67,22 +68,26 @@ class Pbx:
         self._at: Address = link.getsockname()
         self._phones_at: Address = load.phone_link.getsockname()
         self._progress = progress
+        self._first = 0.0
         self._by_number = {phone.number: phone for phone in load.people}
         self._due: list[tuple[float, int, int]] = []
         self._heard: set[int] = set()
         self._hung_up: set[int] = set()
+        self._answers: dict[int, bytes] = {}  # the 2xx of the calls to hang up
         self.calls = Calls()
 
     def run(self) -> Calls:
         """Make the calls and return once all are answered, or patience is over."""
         gc.disable()
         load, wanted = self._load, len(self._load.people)
-        first = time.monotonic() + 0.2
+        first = self._first = time.monotonic() + 0.2
         for position, phone in enumerate(load.people):
             at = first + position / load.rate
             self._due.append((at, _INVITE, phone.number))
             if load.crossing is not None:
-                self._due.append((at + random.uniform(-load.crossing, load.crossing), _REGISTER, phone.number))
+                self._due.append(
+                    (at + random.uniform(-load.crossing, load.crossing), _REGISTER, phone.number)
+                )
         heapq.heapify(self._due)
         last = first + wanted / load.rate
         poll = select.poll()
@@ -98,7 +103,6 @@ class Pbx:
             wait = (self._due[0][0] - time.monotonic()) * 1e3 if self._due else 20.0
             if poll.poll(min(20.0, max(0.0, wait))):
                 self._drain()
-        self.calls.seconds = time.monotonic() - first
         gc.enable()
         return self.calls
 
@@ -115,6 +119,13 @@ class Pbx:
                 if number not in self.calls.finals:
                     load.phone_link.sendto(message, load.edge)
                     heapq.heappush(self._due, (now + _RETRANSMIT, _REGISTER, number))
+                continue
+            if what == _BYE:
+                if number not in self._hung_up:
+                    self._link.sendto(
+                        sip.in_dialog(b"BYE", self._answers[number], phone, self._at, load.run), load.edge
+                    )
+                    heapq.heappush(self._due, (now + _RETRANSMIT, _BYE, number))
                 continue
             if what == _AGAIN:
                 if number in self._heard:
@@ -145,11 +156,16 @@ class Pbx:
             return
         load, phone = self._load, self._by_number[number]
         again = number in self.calls.finals
-        self.calls.repeated += again
-        self.calls.finals[number] = status
+        if again:
+            self.calls.repeated += 1
+            self.calls.contradicted += self.calls.finals[number] != status
+        else:
+            self.calls.finals[number] = status
+            self.calls.busy = time.monotonic() - self._first
         if status >= 300:
             self._link.sendto(sip.ack_refusal(message, phone, self._at, load.edge, load.run), load.edge)
             return
         self._link.sendto(sip.in_dialog(b"ACK", message, phone, self._at, load.run), load.edge)
         if load.hang_up and not again:
-            self._link.sendto(sip.in_dialog(b"BYE", message, phone, self._at, load.run), load.edge)
+            self._answers[number] = message
+            heapq.heappush(self._due, (0.0, _BYE, number))

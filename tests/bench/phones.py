@@ -20,7 +20,9 @@ from tests.bench.sip import Address, Credential
 
 _RING = 0.02  # seconds from a device's 180 to its 200
 _RETRANSMIT = 0.5  # seconds (RFC 3261, T1)
-_TIMESTAMP = 35  # SO_TIMESTAMPNS: the kernel's time of arrival, so that this process's own delay does not count
+_TIMESTAMP = (
+    35  # SO_TIMESTAMPNS: the kernel's time of arrival, so that this process's own delay does not count
+)
 
 
 @dataclass

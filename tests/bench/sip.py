@@ -103,7 +103,9 @@ def contact(phone: Phone, at: Address) -> bytes:
     )
 
 
-def register(phone: Phone, at: Address, credential: Credential | None, count: int, expires: int = 600) -> bytes:
+def register(
+    phone: Phone, at: Address, credential: Credential | None, count: int, expires: int = 600
+) -> bytes:
     """A REGISTER; ``count`` makes it another transaction and is its CSeq and nc."""
     name = phone.id.encode()
     return (
@@ -124,9 +126,8 @@ def invite(phone: Phone, at: Address, edge: Address, run: int) -> bytes:
     return (
         b"INVITE sip:%s@%s:%d SIP/2.0\r\n" % (phone.connection.encode(), edge[0].encode(), edge[1])
         + _call_headers(phone, at, run, b"INVITE", b"<sip:%s@pbx.test>" % phone.user.encode(), b"i")
-        + b'Contact: <sip:pbx@%s:%d>\r\nUser-Agent: Bench PBX\r\nContent-Type: application/sdp\r\n'
-        b"Content-Length: %d\r\n\r\n" % (at[0].encode(), at[1], len(SDP))
-        + SDP
+        + b"Contact: <sip:pbx@%s:%d>\r\nUser-Agent: Bench PBX\r\nContent-Type: application/sdp\r\n"
+        b"Content-Length: %d\r\n\r\n" % (at[0].encode(), at[1], len(SDP)) + SDP
     )
 
 
