@@ -16,6 +16,7 @@ from kemi.wake_rules import Entry, Plan
 _CALL = "$avp(nb_call)"
 _DEVICES = "$avp(nb_devices)"
 _WAKING = "$avp(nb_waking)"
+_WHY = "$avp(nb_why)"  # why the edge agent gave up waking
 
 _LONGEST = 128  # characters of a caller's number or name that go on: an event must fit a datagram
 
@@ -166,7 +167,9 @@ def reply(node: Node) -> int:
     device = ksr.pv(f"$avp(nb_device{index})")
     if not device:
         if code == 599:
-            wake.given_up(node, ksr.via_branch(), ksr.pv("$rr"))
+            why = ksr.pv("$rr")
+            ksr.pv_set(_WHY, "" if why == wake.NOBODY_WOKE else why)
+            wake.given_up(node, ksr.via_branch(), why)
         return 1
     _heard(device, index)
     if code <= 100:
@@ -206,12 +209,14 @@ def failure(node: Node) -> int:
     code = ksr.tm_reply_code()
     nobody = code == 599 or (code == 408 and ksr.tm_timed_out())
     _forget(call, "deadline" if nobody else "ended")
+    reason = ""
     if nobody:
         code = 480
-        reason = "No device woke up in time" if ksr.pv(_WAKING) else "No device answered"
+        late = "No device woke up in time" if ksr.pv(_WAKING) else "No device answered"
+        reason = ksr.pv(_WHY) or late
         ksr.append_header_to_reply(f'Reason: SIP;cause=480;text="{reason}"')
         ksr.tm_reply(480, "Temporarily Unavailable")
-    node.events.call(call, "failed", code=code)
+    node.events.call(call, "failed", code=code, reason=reason)
     return 1
 
 

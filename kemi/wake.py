@@ -19,6 +19,8 @@ HEADER = "X-Nightbell-Wake"
 TABLE_PARK = "park"  # device -> the calls held for it
 TABLE_ENDED = "ended"  # device -> "call;state", so that a late device learns what became of its call
 
+NOBODY_WOKE = "Nobody Woke"  # reason phrase of the park branch's 599 at the deadline
+
 _ID = "$avp(nb_wake)"
 
 
@@ -102,7 +104,7 @@ def failure(node: Node) -> int:
         return 1
     # Ended first: the reply below comes back to the held call's own transaction, which would take it for the agent's order.
     _end(node, wake_id, "deadline", "")
-    ksr.tm_reply(599, "Nobody Woke")
+    ksr.tm_reply(599, NOBODY_WOKE)
     return 1
 
 
