@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from control.host.errors import HostError
-from tests.bench import races, register_cpu, resume, wake_cpu
+from demo.sandbox import SandboxError
+from tests.bench import notice, races, register_cpu, resume, wake_cpu
 from tests.bench.edge import BenchError
 from tests.bench.figures import Figure, write
 from tests.bench.progress import Progress
@@ -20,6 +21,7 @@ MEASURES: dict[str, Measure] = {
     "register": register_cpu.measure,
     "wake": wake_cpu.measure,
     "resume": resume.measure,
+    "notice": notice.measure,
     "races": races.measure,
 }
 
@@ -39,7 +41,7 @@ def main(arguments: list[str]) -> int:
         with tempfile.TemporaryDirectory(prefix="nightbell-bench-") as home:
             try:
                 found = MEASURES[name](Path(home), options.repository, progress, options.scale)
-            except (BenchError, HostError) as error:
+            except (BenchError, HostError, SandboxError) as error:
                 progress.result(f"{name} could not be measured: {error}")
                 broken = True
                 continue

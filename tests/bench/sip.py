@@ -150,6 +150,15 @@ def ack_refusal(reply: bytes, phone: Phone, at: Address, edge: Address, run: int
     )
 
 
+def cancel(phone: Phone, at: Address, edge: Address, run: int) -> bytes:
+    """The CANCEL of an INVITE: same transaction (RFC 3261, 9.1)."""
+    return (
+        b"CANCEL sip:%s@%s:%d SIP/2.0\r\n" % (phone.connection.encode(), edge[0].encode(), edge[1])
+        + _call_headers(phone, at, run, b"CANCEL", b"<sip:%s@pbx.test>" % phone.user.encode(), b"i")
+        + b"Content-Length: 0\r\n\r\n"
+    )
+
+
 def _call_headers(phone: Phone, at: Address, run: int, method: bytes, to: bytes, mark: bytes) -> bytes:
     cseq = 2 if method == b"BYE" else 1
     return (
