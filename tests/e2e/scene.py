@@ -147,14 +147,13 @@ class Scene:
         push: Push = pushes[count - 1]
         return push
 
-    async def story(self, *steps: str, within: float = 5.0) -> Story:
-        """The journal of the latest call to Bob's extension, once it holds all these steps."""
+    async def story(self, *steps: str, number: int = 1, within: float = 5.0) -> Story:
+        """The journal of the ``number``-th call to Bob's extension, once it holds all these steps."""
 
         def complete() -> Story | None:
             with self.stack.store.read() as session:
-                heads = journal.latest(session, 20)
-                reference = next((h.call for h in heads if h.connection == self.connection), None)
-                story = journal.story(session, reference) if reference else None
+                calls = [h.call for h in journal.latest(session, 20) if h.connection == self.connection]
+                story = journal.story(session, calls[-number]) if len(calls) >= number else None
             return story if story and set(steps) <= set(steps_of(story)) else None
 
         found = await self.stack.eventually(complete, f"the journal tells {', '.join(steps)}", within)
