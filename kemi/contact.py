@@ -29,6 +29,11 @@ class Contact:
         return self.attributes.get("+sip.instance", "").strip('"<>')
 
 
+def transport_of(uri: str) -> str:
+    """The transport a SIP URI asks for, in lower case; ``udp`` when it does not say."""
+    return uri.partition(";transport=")[2].partition(";")[0].lower() or "udp"
+
+
 def _parameters(text: str) -> dict[str, str]:
     pairs = (item.partition("=") for item in text.split(";") if item)
     return {name.strip().lower(): unquote(value.strip()) for name, _, value in pairs}

@@ -101,6 +101,11 @@ def reset_next_hop() -> None:
     KSR.resetdsturi()
 
 
+def send_from(socket: str) -> None:
+    """Send the request from this listener (``protocol:address:port``), whichever one it came in by."""
+    KSR.corex.set_send_socket(socket)
+
+
 def has_next_hop() -> bool:
     """Whether a next hop is set."""
     return bool(KSR.isdsturiset())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, unquote
 
-from kemi import auth, call_mark, ksr, media, nat, trust, wire
+from kemi import auth, call_mark, contact, ksr, media, nat, trust, wire
 from kemi.call_mark import Mark
 from kemi.documents import connections
 from kemi.node import Node
@@ -51,6 +51,9 @@ def invite(node: Node) -> int:
     if relayed:
         media.relay_this_call()
     _in_the_name_of(connection, number, next_hop)
+    if contact.transport_of(next_hop) == "udp":
+        # Else a call that came by TCP leaves by whatever UDP socket Kamailio likes best, which may be the park socket.
+        ksr.send_from(f"udp:{node.settings.address}:{node.settings.sip_port}")
     route = ksr.table_get(wire.TABLE_SERVICE_ROUTE, document.connection)
     if route:
         ksr.append_header(f"Route: {route}")

@@ -8,6 +8,7 @@ import time
 from collections import deque
 
 from kemi import documents, ksr, registrar_state, wire
+from kemi.contact import transport_of
 from kemi.documents import lines
 from kemi.node import Node
 from kemi.registrar_pacing import Pace, Pbx
@@ -238,7 +239,7 @@ class Registrar:
     def _send(self, account: Account, hop: str, pbx: Pbx, now: float) -> None:
         account.sending(hop, now)
         pbx.in_flight += 1
-        transport = _transport(hop)
+        transport = transport_of(hop)
         settings = self._node.settings
         port = settings.tls_port if transport == "tls" else settings.sip_port
         self._waiting.append((now + _DEADLINE, account.id, account.cseq))
@@ -272,10 +273,6 @@ class Registrar:
 def _identity(node: Node, connection: str) -> str:
     """Call-ID and From-tag follow from the connection: nothing is lost that a PBX could notice, whatever is killed."""
     return hashlib.blake2b(connection.encode(), key=node.key, digest_size=10).hexdigest()
-
-
-def _transport(next_hop: str) -> str:
-    return next_hop.partition(";transport=")[2].partition(";")[0].lower() or "udp"
 
 
 _registrar: Registrar | None = None

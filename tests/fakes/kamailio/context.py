@@ -50,11 +50,12 @@ def edited(message: Message, edits: list[Edit]) -> Message:
 
 @dataclass
 class Target:
-    """A destination of a request: its Request-URI, and where to send it when that is elsewhere."""
+    """A destination of a request: its Request-URI, where to send it when that is elsewhere, and from which socket."""
 
     uri: str
     next_hop: str = ""
     ruid: str = ""
+    socket: str = ""
 
 
 @dataclass

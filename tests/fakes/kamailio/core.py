@@ -65,6 +65,7 @@ class FakeKamailio:
         self.maxfwd, self.sanity, self.sl = modules.Maxfwd(self), modules.Sanity(self), modules.Sl(self)
         self.auth, self.uac, self.nathelper = modules.Auth(self), modules.Uac(self), modules.Nathelper(self)
         self.rr, self.dialog, self.rtpengine = modules.Rr(self), modules.Dialog(self), modules.Rtpengine(self)
+        self.corex = modules.Corex(self)
         self.websocket, self.xhttp = modules.Websocket(self), modules.Xhttp(self)
 
     # -- for tests
@@ -193,7 +194,7 @@ class FakeKamailio:
         changed = edited(request, edits)
         headers = (("Via", f"SIP/2.0/UDP {self.address};branch={via}"), *changed.headers)
         message = Message(f"{request.method} {target.uri} SIP/2.0", headers, request.body)
-        self._out(message, target.next_hop or target.uri)
+        self._out(message, target.next_hop or target.uri, target.socket)
         return message
 
     def send_cancel(self, invite: Message, target: Target, reason: str) -> None:
@@ -256,12 +257,12 @@ class FakeKamailio:
     def _from_ourselves(self) -> Origin:
         return Origin("127.0.0.1", 5060, "udp", self._park_port)
 
-    def _out(self, message: Message, to: str) -> None:
+    def _out(self, message: Message, to: str, socket: str = "") -> None:
         uri = Uri.parse(to)
         if uri and f"{uri.host}:{uri.port}" == self.park:
             self._loopback.append((message, self._from_ourselves))
         else:
-            self.sent.append(Sent(message, to))
+            self.sent.append(Sent(message, to, socket))
 
     def _process(self, message: Message, origin: Origin) -> None:
         context = Context("request", message, origin)

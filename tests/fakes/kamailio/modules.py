@@ -269,6 +269,14 @@ class Rr(_Module):
         return 1
 
 
+class Corex(_Module):
+    """Module corex."""
+
+    def set_send_socket(self, socket: str) -> int:
+        self._kamailio.context.target.socket = socket
+        return 1
+
+
 class Dialog(_Module):
     """Module dialog: the Call-IDs whose CSeq is tracked."""
 

@@ -45,6 +45,12 @@ def test_a_call_leaves_in_the_connections_name(edge: Edge) -> None:
     assert ALICE.id not in invite.message.get("From")
 
 
+def test_s3_a_call_leaves_from_the_public_listener_whatever_transport_it_came_by(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    (invite,) = requests(dial(edge, "600"), "INVITE")
+    assert invite.socket == "udp:127.0.7.1:5060"
+
+
 def test_the_devices_credential_stays_here(edge: Edge) -> None:
     edge.with_person(ALICE)
     (invite,) = requests(dial(edge, "600"), "INVITE")
