@@ -42,7 +42,7 @@ LOCATED_BY = ("host", "port", "transport", "domain", "outbound_proxy")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 # RFC 3261 §25.1, user: unreserved, user-unreserved and escaped.
 _USER = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]|%[0-9A-Fa-f]{2})+")
-_NUMBER = re.compile(r"[+*#A-Za-z0-9][*#A-Za-z0-9._-]*")
+_NUMBER = re.compile(r"\+?[*#A-Za-z0-9][*#A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,9 @@ def spec(**more: Any) -> ConnectionSpec:
         ("password", Secret("pass\r\nword")),
         ("password", Secret("p" * 257)),
         ("expires", 0),
+        ("expires", 59),
         ("expires", 86401),
+        ("expires", 31_536_000),
         ("wait", 0.0),
         ("wait", 121.0),
         ("wait", float("nan")),
@@ -59,6 +61,17 @@ def spec(**more: Any) -> ConnectionSpec:
         ("name", " "),
         ("name", "off\x00ice"),
         ("name", "\ud800"),
+        ("strategy", "sometimes"),
+        ("outbound_proxy", "proxy.example"),
+        ("outbound_proxy", "sips:proxy.example"),
+        ("outbound_proxy", "sip:proxy.example:0"),
+        ("outbound_proxy", "sip:proxy.example:70000"),
+        ("outbound_proxy", "sip:proxy..example"),
+        ("outbound_proxy", "sip:proxy.example;transport=carrier-pigeon"),
+        ("outbound_proxy", "sip:proxy.example;maddr=192.0.2.1"),
+        ("outbound_proxy", "sip:proxy.example\r\nX: y"),
+        ("outbound_proxy", "sip:u@proxy.example"),
+        ("numbers", (("+4930123", "alice"),)),  # it is no trunk
     ],
 )
 def test_a_value_that_cannot_be_kept_is_refused_by_the_name_of_its_field(field: str, value: object) -> None:
@@ -67,6 +80,32 @@ def test_a_value_that_cannot_be_kept_is_refused_by_the_name_of_its_field(field: 
     assert refused.value.field == field
     assert str(refused.value).startswith(f"{field}: ")
     assert refused.value.id == "invalid-field"
+
+
+@pytest.mark.parametrize(
+    "field", ["name", "host", "user", "password", "domain", "auth_user", "realm", "outbound_proxy"]
+)
+@pytest.mark.parametrize("break_", ["\r\n", "\n", "\r", "\u2028"])
+def test_no_field_takes_a_line_break(field: str, break_: str) -> None:
+    good = {"outbound_proxy": "sip:proxy.example"}.get(field, "x")
+    for text in (f"{good}{break_}", f"{break_}{good}", f"{good}{break_}Contact: <sip:evil@192.0.2.9>"):
+        with pytest.raises(InvalidFieldError) as refused:
+            spec(**{field: Secret(text) if field == "password" else text})
+        assert refused.value.field == field
+
+
+@pytest.mark.parametrize("number", ["", "+", "49 30", "a@b", "123;x", "1" * 65, "12\r\n3", "=1"])
+def test_a_number_of_a_trunk_is_one(number: str) -> None:
+    with pytest.raises(InvalidFieldError, match=r"^number: "):
+        spec(strategy="trunk", numbers=((number, "alice"),))
+
+
+def test_a_pbx_that_registers_here_needs_no_host_but_every_other_one_does() -> None:
+    inbound = spec(host="", domain="nightbell.test", strategy="trunk", inbound=True, password=Secret(""))
+    assert (inbound.route.host, inbound.registers) == ("", False)
+    for wrong in ({"strategy": "trunk"}, {"inbound": True}):
+        with pytest.raises(InvalidFieldError, match=r"^host: "):
+            spec(host="", domain="nightbell.test", **wrong)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +122,13 @@ def test_a_value_that_cannot_be_kept_is_refused_by_the_name_of_its_field(field: 
         {"register": False, "password": Secret("")},
         {"expires": 60},
         {"expires": 86400},
+        {"port": None, "transport": "auto"},
+        {"strategy": "while-awake"},
+        {"strategy": "single-contact"},
+        {"strategy": "trunk", "password": Secret(""), "numbers": (("+4930123", "alice"), ("*98", "bob"))},
+        {"outbound_proxy": "sip:proxy.example"},
+        {"outbound_proxy": "sip:proxy.example:5070;transport=tcp;lr"},
+        {"outbound_proxy": "sip:[2001:db8::7]:5061;transport=tls"},
     ],
 )
 def test_what_pbxs_really_use_is_accepted(more: dict[str, object]) -> None:
