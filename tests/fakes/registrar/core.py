@@ -217,10 +217,12 @@ class Core:
             granted = random.randint(how.granted_least, granted)
         before = bindings.bind(contact.uri, granted, now)
         statistics.accepted += 1
+        statistics.users.add(account.user)
         if before is not None:
             left = before.until - now
             if left < 0:
                 statistics.gaps += 1
+                statistics.lapsed.add(account.user)
                 statistics.longest_gap = max(statistics.longest_gap, -left)
             elif left > before.granted / 2:
                 statistics.early.add(account.user)

@@ -12,9 +12,9 @@ class Statistics:
     """Counted since the start or the last clear.
 
     ``received`` are REGISTERs without their ``retransmissions``; ``sent`` final replies, repeats left out; ``codes`` replies by
-    status; ``gaps`` refreshes that came after the binding had ended, ``longest_gap`` in seconds; ``early`` accounts that
-    registered while more than half of what was granted was left; ``arrivals`` REGISTERs by tenth of a second of UNIX
-    time, repeats left out; ``span`` first and last arrival.
+    status; ``gaps`` refreshes that came after the binding had ended, ``longest_gap`` in seconds, ``lapsed`` the accounts they
+    belong to; ``users`` accounts whose contact was accepted; ``early`` those that registered while more than half of what
+    was granted was left; ``arrivals`` REGISTERs by tenth of a second of UNIX time, repeats left out.
     """
 
     received: int = 0
@@ -35,7 +35,9 @@ class Statistics:
     gaps: int = 0
     longest_gap: float = 0.0
     connections: int = 0
+    users: set[str] = field(default_factory=set)
     early: set[str] = field(default_factory=set)
+    lapsed: set[str] = field(default_factory=set)
     codes: Counter[int] = field(default_factory=Counter)
     arrivals: Counter[int] = field(default_factory=Counter)
 
@@ -56,7 +58,7 @@ class Statistics:
         values: dict[str, Any] = {
             name: value for name, value in self.__dict__.items() if isinstance(value, int | float)
         }
-        values["early"] = len(self.early)
+        values |= {name: len(value) for name, value in self.__dict__.items() if isinstance(value, set)}
         values["peak"] = max(self.arrivals.values(), default=0)
         values["codes"] = {str(code): count for code, count in sorted(self.codes.items())}
         values["arrivals"] = {str(tenth): count for tenth, count in sorted(self.arrivals.items())}
