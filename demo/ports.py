@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Container
 
 # Below the ports that Linux gives to outgoing connections (32768 and up, ip(7)), and below those for audio: a
 # server that is restarted finds its port again, whatever the phones have opened in between.
@@ -12,12 +13,12 @@ RTP_OF_PBX = (20000, 20999)
 RTP_OF_RTPENGINE = (30000, 31999)
 
 
-def free_ports(address: str, count: int) -> list[int]:
-    """Ports that are free for UDP and TCP on this address, each different."""
+def free_ports(address: str, count: int, besides: Container[int] = ()) -> list[int]:
+    """Ports that are free for UDP and TCP on this address, each different, and none of those that are promised already."""
     found: list[int] = []
     while len(found) < count:
         port = random.choice(_CANDIDATES)
-        if port not in found and _is_free(address, port):
+        if port not in found and port not in besides and _is_free(address, port):
             found.append(port)
     return found
 

@@ -330,7 +330,8 @@ class Stack:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             names = ("sip", "tls", "ws", "wss", "park", "events", "ng", "web", "apns", "fcm", "control")
-            ports = dict(zip(names, free_ports(self.address, len(names)), strict=True))
+            promised = (self.pbx.sip_port, self.pbx.ami[0])
+            ports = dict(zip(names, free_ports(self.address, len(names), promised), strict=True))
             write_private(path, json.dumps(ports, indent=1) + "\n")
         return {name: int(port) for name, port in json.loads(path.read_text(encoding="utf-8")).items()}
 
