@@ -17,7 +17,10 @@ FR_TIMER, FR_INV_TIMER = 3.0, 180.0  # seconds; as in kamailio.cfg
 
 @dataclass
 class Branch:
-    """One destination of a transaction. ``code`` is its last reply, 408 with ``timed_out`` when it never came."""
+    """One destination of a transaction. ``code`` is its last reply; with ``timed_out`` none came in time, and it is tm's own.
+
+    ``cancelled`` is the Reason to cancel it with, None while nobody has; ``cancel_sent`` whether the CANCEL has left.
+    """
 
     index: int
     target: Target
@@ -27,7 +30,8 @@ class Branch:
     reply: Message | None = None
     deadline: float = 0.0
     timed_out: bool = False
-    cancelled: bool = False
+    cancelled: str | None = None
+    cancel_sent: bool = False
 
     @property
     def pending(self) -> bool:
@@ -140,11 +144,21 @@ class Transactions:
         self.cancel_branches(invite, context.message.get("Reason"))
 
     def cancel_branches(self, transaction: Transaction, reason: str) -> None:
-        """CANCEL what still rings."""
+        """CANCEL what still rings.
+
+        A branch that has said nothing gets its CANCEL once it says something, if it does before tm ends it by 487
+        (cancel_b_method 1, the default): until then it could not know what is cancelled (RFC 3261, 9.1).
+        """
         for branch in transaction.branches:
-            if branch.pending and not branch.cancelled and branch.sent:
-                branch.cancelled = True
-                self._kamailio.send_cancel(branch.sent, branch.target, reason)
+            if branch.pending and branch.cancelled is None:
+                branch.cancelled = reason
+                self._send_cancel(branch)
+
+    def _send_cancel(self, branch: Branch) -> None:
+        if branch.cancelled is None or branch.cancel_sent or not branch.code or branch.sent is None:
+            return
+        branch.cancel_sent = True
+        self._kamailio.send_cancel(branch.sent, branch.target, branch.cancelled)
 
     def received(self, context: Context, transaction: Transaction, branch: Branch) -> None:
         """A reply has come, and the reply routes have run over ``context``."""
@@ -152,13 +166,15 @@ class Transactions:
         if branch.code >= 200 and not 200 <= reply.code < 300:
             return
         branch.code, branch.reply = reply.code, self._kamailio.passed_back(reply, context.edits)
-        branch.deadline = self._kamailio.now + FR_INV_TIMER
+        if branch.cancelled is None:
+            branch.deadline = self._kamailio.now + FR_INV_TIMER
         if reply.code < 200:
+            self._send_cancel(branch)
             if reply.code > 100 and transaction.code < 200 and not transaction.cancelled:
                 self._send_reply(transaction, branch.reply)
         elif reply.code < 300:
             self._send_reply(transaction, branch.reply)
-            self.cancel_branches(transaction, 'SIP;cause=200;text="Call completed elsewhere"')
+            self.cancel_branches(transaction, "SIP;cause=200")
         else:
             self.settle(transaction)
 
@@ -178,7 +194,8 @@ class Transactions:
         if best.reply and not best.timed_out:
             self._send_reply(transaction, best.reply)
         else:
-            self.reply(transaction, best.code, "Request Timeout")
+            reason = "Request Timeout" if best.code == 408 else "Request Terminated"
+            self.reply(transaction, best.code, reason)
 
     def _run_failure(self, transaction: Transaction, route: str, best: Branch | None, code: int) -> None:
         context = Context(
@@ -199,7 +216,8 @@ class Transactions:
                 self.reply(transaction, 408, "Request Timeout")
             late = [b for b in transaction.branches if b.pending and b.deadline <= self._kamailio.now]
             for branch in late:
-                branch.code, branch.timed_out = 408, True
+                branch.code = 408 if branch.cancelled is None else 487
+                branch.timed_out = True
             if late:
                 self.settle(transaction)
 

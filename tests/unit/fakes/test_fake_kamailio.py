@@ -267,6 +267,7 @@ def test_the_first_2xx_wins_and_cancels_the_others_with_its_reason() -> None:
         ksr_request_route=lambda k: fork(k, "sip:a@192.0.2.1", "sip:b@192.0.2.2"), failure=lambda _: 1
     )
     _, first, second = fake.receive(request())
+    fake.receive(reply_to(second, 180))
     sent = fake.receive(reply_to(first, 200))
     assert codes(sent) == [200]
     (cancel,) = [s.message for s in sent if s.message.is_request]
@@ -338,11 +339,46 @@ def test_a_cancel_is_answered_and_goes_on_to_each_branch() -> None:
 
     fake = kamailio(ksr_request_route=script, failure=failure)
     (_, invite) = fake.receive(request())
+    fake.receive(reply_to(invite, 100))
     sent = fake.receive(request("CANCEL", "Reason: SIP;cause=200"))
     assert codes(sent) == [200]
     assert sent[1].message.get("Reason") == "SIP;cause=200"
     assert codes(fake.receive(reply_to(invite, 487))) == [487]
     assert cancelled == [1]
+
+
+def deaf() -> tuple[FakeKamailio, Sent, list[int]]:
+    """An INVITE that its far end has not answered, cancelled; and what the failure route learns of it."""
+    told = []
+
+    def script(k: FakeKamailio) -> int:
+        return k.tm.t_relay() if k.pv.get("$rm") == "CANCEL" else fork(k, "sip:a@192.0.2.1")
+
+    def failure(k: FakeKamailio) -> int:
+        told.append(k.tm.t_is_canceled())
+        return 1
+
+    fake = kamailio(ksr_request_route=script, failure=failure)
+    (_, invite) = fake.receive(request())
+    fake.advance(1)
+    assert codes(fake.receive(request("CANCEL", "Reason: SIP;cause=200"))) == [200]
+    return fake, invite, told
+
+
+def test_a_branch_that_has_said_nothing_is_not_sent_a_cancel_and_ends_as_487_with_the_fr_timer() -> None:
+    fake, _, told = deaf()
+    assert fake.advance(1.9) == []
+    (ended,) = fake.advance(0.2)
+    assert (ended.message.code, ended.message.reason) == (487, "Request Terminated")
+    assert told == [1]
+
+
+def test_a_branch_that_says_something_after_the_cancel_is_sent_it_then() -> None:
+    fake, invite, _ = deaf()
+    (cancel,) = fake.receive(reply_to(invite, 180))
+    assert (cancel.message.method, cancel.message.get("Reason")) == ("CANCEL", "SIP;cause=200")
+    assert fake.receive(reply_to(invite, 180)) == []
+    assert codes(fake.receive(reply_to(invite, 487))) == [487]
 
 
 def test_a_dropped_branch_does_not_leave() -> None:

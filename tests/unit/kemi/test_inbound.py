@@ -171,6 +171,29 @@ def test_w5_a_device_that_wakes_after_the_caller_gave_up_is_not_rung(edge: Edge)
     assert not replies(edge.register(ALICE))[-1].has("Nightbell-Call")
 
 
+def test_w5_a_device_that_slept_behind_its_binding_learns_that_the_caller_gave_up(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    edge.register(ALICE)
+    edge.call_from_pbx()
+    (wake,) = wakes(edge)
+    sent = cancel(edge)
+    assert codes(sent) == [200]
+    assert requests(sent, "CANCEL") == [], "it has not said that it knows the call"
+    assert codes(edge.kamailio.advance(4)) == [487]
+    reply = replies(edge.register(ALICE))[-1]
+    assert reply.get("Nightbell-Call") == f"{wake.call};state=cancelled"
+
+
+def test_w5_a_device_that_hears_of_a_cancelled_call_is_cancelled_at_once_and_told_no_more(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    edge.register(ALICE)
+    (invite,) = invites(edge.call_from_pbx())
+    cancel(edge)
+    assert len(requests(edge.answer(invite, *RINGING), "CANCEL")) == 1
+    edge.answer(invite, 487, "Request Terminated")
+    assert not replies(edge.register(ALICE))[-1].has("Nightbell-Call")
+
+
 def test_w5_nothing_of_a_cancelled_call_is_left(edge: Edge) -> None:
     edge.with_person(ALICE)
     edge.call_from_pbx()
