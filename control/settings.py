@@ -92,6 +92,15 @@ class WebSettings:
 
 
 @dataclass(frozen=True)
+class JournalSettings:
+    """For how many days what was recorded is kept: calls, the register log, and alarms that are over."""
+
+    keep_days: int = 90
+    register_log_days: int = 90
+    alarm_days: int = 365
+
+
+@dataclass(frozen=True)
 class ApnsSettings:
     """Apple's provider: signing key (.p8) and ids. ``server`` empty: Apple's, by each token's environment."""
 
@@ -129,6 +138,7 @@ class Settings:
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     rtpengine: RtpengineSettings = field(default_factory=RtpengineSettings)
     web: WebSettings = field(default_factory=WebSettings)
+    journal: JournalSettings = field(default_factory=JournalSettings)
     push: PushSettings = field(default_factory=PushSettings)
 
     @property
@@ -229,7 +239,7 @@ def parse(raw: Mapping[str, Any], home: Path) -> Settings:
     push = dict(_table(tables.pop("push", {}), "push"))
     apns, fcm = push.pop("apns", None), push.pop("fcm", None)
     _refuse_unknown(push, "push.", ("apns", "fcm"))
-    known = ("edge", "database", "rtpengine", "web")
+    known = ("edge", "database", "rtpengine", "web", "journal")
     _refuse_unknown({k: v for k, v in tables.items() if k not in known}, "", (*known, "push"))
     settings = Settings(
         home=home,
@@ -237,6 +247,7 @@ def parse(raw: Mapping[str, Any], home: Path) -> Settings:
         database=_database(_section(DatabaseSettings, tables, "database", home), home),
         rtpengine=_section(RtpengineSettings, tables, "rtpengine", home),
         web=_section(WebSettings, tables, "web", home),
+        journal=_section(JournalSettings, tables, "journal", home),
         push=PushSettings(
             apns=None if apns is None else _section(ApnsSettings, {"push.apns": apns}, "push.apns", home),
             fcm=None if fcm is None else _section(FcmSettings, {"push.fcm": fcm}, "push.fcm", home),
@@ -345,6 +356,10 @@ def _check(settings: Settings) -> None:
         )
     if not 1 <= edge.workers <= 256:
         raise MalformedSettingError(f"edge.workers must be between 1 and 256, not {edge.workers}")
+    for f in fields(settings.journal):
+        days = getattr(settings.journal, f.name)
+        if not 1 <= days <= 36500:
+            raise MalformedSettingError(f"journal.{f.name} must be between 1 and 36500 days, not {days}")
 
 
 def _check_address(name: str, value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy.orm import Session
 
 from control import settings
 from control.cli import main as cli
 from control.domain.journal import Step
-from control.services import journal
+from control.domain.targets import Route
+from control.edge.locator import Found, HostNotFoundError, Locator
+from control.services import journal, registrations, upstream
+from control.services.registrations import Registered
+from control.services.upstream import Upstream
+from control.store.seal import Seal
 from control.store.session import Store
 
 Run = Callable[..., Result]
@@ -129,3 +139,159 @@ def test_a_plugin_that_does_not_load_spoils_no_other_command(monkeypatch: pytest
     result = CliRunner().invoke(cli.main, ["broken", "--anything"])
     assert result.exit_code == 1
     assert "control.nowhere" in result.output
+
+
+# ------------------------------------------------------------------------- registrations, alarms and keys
+
+
+@pytest.fixture
+def office(run: Run) -> str:
+    """A connection called office, for Alice; its id."""
+    assert run("user", "add", "alice").exit_code == 0
+    added = run(
+        "connection", "add", "office", "--host", "192.0.2.7", "--user", "1002", "--for", "alice",
+        "--password-stdin", stdin="secret\n",
+    )  # fmt: skip
+    assert added.exit_code == 0
+    return added.output.split("id ")[1].strip()
+
+
+def listed(run: Run) -> dict[str, Any]:
+    (connection,) = json.loads(run("connection", "list", "--json").output)
+    return cast("dict[str, Any]", connection)
+
+
+@contextmanager
+def writing(tmp_path: Path) -> Iterator[Session]:
+    home = tmp_path / "home"
+    store = Store.open(settings.load(home).database.url, home)
+    with store.write() as session:
+        yield session
+    store.close()
+
+
+def test_u1_a_connection_is_disabled_and_enabled_in_words(run: Run, office: str) -> None:
+    assert run("connection", "disable", "office").output == "disabled office\n"
+    assert listed(run)["state"] == "Disabled"
+    assert "already" in run("connection", "disable", "office").output
+    assert run("connection", "enable", "office").output == "enabled office\n"
+    assert listed(run)["state"] == "Not heard of yet"
+
+
+def test_values_are_set_and_what_is_wrong_with_one_is_said(run: Run, office: str) -> None:
+    assert run("connection", "set", "office", "expires=900", "early-ringing=no", "name=home").exit_code == 0
+    assert run("connection", "set", "home", "--password-stdin", stdin="another\n").exit_code == 0
+    assert listed(run)["name"] == "home"
+    for words, field in (("port=0", "port"), ("expires=0", "expires"), ("host=", "host"), ("x=1", "x")):
+        refused = run("connection", "set", "home", words)
+        assert refused.exit_code == 1
+        assert f"{field}: " in refused.output
+    assert run("connection", "set", "home", "password=hunter2").exit_code == 1
+    assert run("connection", "set", "home").exit_code == 2
+
+
+def test_u1_the_list_says_what_to_check(run: Run, office: str, tmp_path: Path) -> None:
+    with writing(tmp_path) as session:
+        upstream.record(
+            session, [Upstream(office, 1000.0, "stopped", 401, "Unauthorized", why="wrong-password")]
+        )
+    output = run("connection", "list").output
+    assert "Stopped (wrong password)" in output
+    assert "office: The PBX refused the password of 1002" in output
+    assert listed(run)["why"] == "wrong-password"
+    alarm = run("alarms").output
+    assert "registration-stopped" in alarm
+    assert "office does not try to register any more" in alarm
+    with writing(tmp_path) as session:
+        upstream.record(session, [Upstream(office, 1001.0, "registered", 200, "OK")])
+    assert listed(run)["state"] == "Connected"
+    assert run("alarms").output == "no alarms\n"
+    assert json.loads(run("alarms", "--all", "--json").output)[0]["cleared_at"] == 1001.0
+
+
+def test_the_register_log_has_both_sides(run: Run, office: str, tmp_path: Path) -> None:
+    with writing(tmp_path) as session:
+        upstream.record(
+            session,
+            [Upstream(office, 1000.0 + n, "registered", 200, "OK", 600, rtt_ms=2.0) for n in range(50)]
+            + [Upstream(office, 2000.0, "refused", 403, "Forbidden", why="forbidden")],
+        )
+        registrations.record(session, [Registered(1.0, "alice-x", "added", 200, "OK")])
+    newest, quiet = json.loads(run("register-log", "--connection", "office", "--json").output)
+    assert (newest["code"], newest["why"], newest["words"]) == (403, "forbidden", "Refused (forbidden)")
+    assert (quiet["count"], quiet["rtt_avg_ms"], quiet["expires"]) == (50, 2.0, 600)
+    assert "403 Forbidden" in run("register-log", "--connection", office).output
+    assert "added" in run("register-log", "--device", "alice-x").output
+    assert "nothing is known" in run("register-log", "--device", "bob-x").output
+    assert run("register-log").exit_code == 2
+
+
+def test_a_trunk_is_added_with_numbers(run: Run, office: str) -> None:
+    added = run(
+        "connection", "add", "trunk", "--host", "192.0.2.8", "--user", "nightbell", "--strategy", "trunk",
+        "--number", "+4930123=alice",
+    )  # fmt: skip
+    assert "rings alice" in added.output, "a trunk is not asked for a password"
+    assert run("connection", "number", "trunk", "+4930124", "alice").exit_code == 0
+    assert run("connection", "number", "trunk", "+4930123").exit_code == 0
+    trunk = next(c for c in json.loads(run("connection", "list", "--json").output) if c["name"] == "trunk")
+    assert (trunk["numbers"], trunk["state"]) == ({"+4930124": ["alice"]}, "Trunk, needs no registration")
+    assert "number: " in run("connection", "number", "trunk", "a b", "alice").output
+    assert (
+        "number: "
+        in run(
+            "connection", "add", "t", "--host", "h", "--user", "x", "--strategy", "trunk", "--number", "123"
+        ).output
+    )
+
+
+def test_u3_the_password_of_a_pbx_that_registers_here_is_shown_once(run: Run) -> None:
+    added = run("connection", "add", "far", "--user", "x", "--inbound").output
+    assert "cannot be shown again" in added
+    password = re.search(r"password +(\S+)", added)
+    assert password
+    connection = listed(run)
+    assert connection["state"] == "Waiting for the PBX to register here"
+    assert password[1] not in json.dumps(connection)
+    assert "password" in run("connection", "inbound", "far").output
+    assert "host: " in run("connection", "inbound", "far", "--off").output
+
+
+def test_a_host_that_does_not_resolve_is_refused_by_name_unless_nobody_looks(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nowhere(self: Locator, route: Route) -> Found:
+        raise HostNotFoundError(f"the name {route.host} has no address")
+
+    monkeypatch.setattr(Locator, "locate", nowhere)
+    base = ("connection", "add", "office", "--host", "nowhere.invalid", "--user", "1", "--password-stdin")
+    refused = run(*base, stdin="secret\n")
+    assert refused.exit_code == 1
+    assert "host: the name nowhere.invalid has no address" in refused.output
+    assert run("connection", "list").output.startswith("no connections")
+    assert run(*base, "--no-check", stdin="secret\n").exit_code == 0
+    assert "host: " in run("connection", "set", "office", "port=5070").output
+    assert run("connection", "set", "office", "port=5070", "--no-check").exit_code == 0
+
+
+def test_name_servers_that_are_mute_hold_nobody_up_for_long(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def mute(self: Locator, route: Route) -> Found:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+    monkeypatch.setattr(Locator, "locate", mute)
+    monkeypatch.setattr("control.cli.connection_changes.CHECK_S", 0.05)
+    base = ("connection", "add", "office", "--host", "pbx.example", "--user", "1", "--password-stdin")
+    assert "no name server answered within 0.05 s" in run(*base, stdin="secret\n").output
+
+
+def test_keys_are_rotated(run: Run, office: str, tmp_path: Path) -> None:
+    file = tmp_path / "home/secrets/seal.key"
+    before = file.read_text()
+    assert "sealed 1 values with a new key" in run("keys", "rotate").output
+    assert file.read_text() != before
+    assert run("connection", "set", "office", "wait=9").exit_code == 0
+    file.write_text(Seal.new_key() + "\n" + file.read_text())
+    assert "interrupted" in run("keys", "rotate").output

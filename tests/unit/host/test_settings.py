@@ -103,3 +103,13 @@ def test_home_is_the_option_then_the_environment_then_run() -> None:
     assert home_from("/a", {"NIGHTBELL_HOME": "/b"}) == Path("/a")
     assert home_from(None, {"NIGHTBELL_HOME": "/b"}) == Path("/b")
     assert home_from(None, {}) == Path.cwd() / "run"
+
+
+def test_how_long_the_journal_is_kept_is_said_in_days() -> None:
+    settings = parse({"journal": {"keep_days": 30, "register_log_days": 7}}, HOME)
+    assert (settings.journal.keep_days, settings.journal.register_log_days) == (30, 7)
+    for bad in (0, -1, 36501):
+        with pytest.raises(MalformedSettingError, match=r"journal\.keep_days"):
+            parse({"journal": {"keep_days": bad}}, HOME)
+    with pytest.raises(UnknownSettingError, match=r"journal\.keep"):
+        parse({"journal": {"keep": 1}}, HOME)
