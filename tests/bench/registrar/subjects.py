@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from control.host import readiness, render
+from control.host.files import write_private
 from control.host.installation import Installation
 from control.host.process import Process, Program
 from control.settings import EdgeSettings, RtpengineSettings, Settings
@@ -21,6 +23,7 @@ from tests.bench.registrar.processes import Use
 _HERE = Path(__file__).parent
 PRIVATE_MB, SHARED_MB = 256, 2048  # limits, not use: neither of the two may fail for want of memory
 _MEMORY = ("-x", "fm", "-X", "fm", "-M", str(PRIVATE_MB), "-m", str(SHARED_MB))
+_ROOM = ("-b", str(4 << 20))  # bytes: its bursts overflow the socket that the system would give it
 
 
 class Subject(Protocol):
@@ -32,17 +35,18 @@ class Subject(Protocol):
     def process(self) -> Process:
         """Kamailio."""
 
-    def prepare(self, held: Sequence[Account], pbx: tuple[str, int]) -> None:
+    def prepare(self, held: Sequence[Account]) -> None:
         """Write its files: the next start begins with these accounts, and nothing is known of them."""
 
 
 @dataclass
 class Nightbell:
-    """kamailio.cfg and kemi/ of ``repository`` as they are."""
+    """kamailio.cfg and kemi/ of ``repository`` as they are; ``pace`` REGISTERs a second instead of their own, when given."""
 
     home: Path
     address: str
     repository: Path
+    pace: int = 0
     name: str = "nightbell"
     _settings: Settings | None = None
 
@@ -75,7 +79,7 @@ class Nightbell:
         program = Installation(self.settings).kamailio.program
         return Process(dataclasses.replace(program, command=_with_memory(program.command), within=60.0))
 
-    def prepare(self, held: Sequence[Account], pbx: tuple[str, int]) -> None:
+    def prepare(self, held: Sequence[Account]) -> None:
         """Write its files: the next start begins with these accounts, and nothing is known of them."""
         settings = self.settings
         for path in settings.state_dir.glob("*.db*"):
@@ -83,7 +87,11 @@ class Nightbell:
         Installation(settings).prepare()
         configuration = render.kamailio_cfg(settings, self.repository)
         (settings.run_dir / "kamailio.cfg").write_text(configuration, encoding="utf-8")
-        write_connections(settings.projection_db, held, pbx, bytes.fromhex(settings.identity_key()))
+        if self.pace:
+            known = json.loads(settings.kemi_json.read_text(encoding="utf-8"))
+            paces = dict.fromkeys(("registers_per_second", "registers_per_second_per_pbx"), self.pace)
+            write_private(settings.kemi_json, json.dumps(known | paces))
+        write_connections(settings.projection_db, held, bytes.fromhex(settings.identity_key()))
 
 
 @dataclass
@@ -131,13 +139,13 @@ class StockUac:
             )
         )
 
-    def prepare(self, held: Sequence[Account], pbx: tuple[str, int]) -> None:
+    def prepare(self, held: Sequence[Account]) -> None:
         """Write its files anew."""
         run = self.home / "run"
         run.mkdir(parents=True, exist_ok=True)
         database = self.home / "uac.db"
         database.unlink(missing_ok=True)
-        write_uacreg(database, held, pbx, (self.address, self.port))
+        write_uacreg(database, held, (self.address, self.port))
         names = {
             "PEER_WORKERS": 2,
             "PEER_ADDR": self.address,
