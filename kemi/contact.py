@@ -66,6 +66,23 @@ def _public(parameters: str) -> str:
     return ";".join([first, *(item for item in rest if not _PRIVATE.fullmatch(item))])
 
 
+def count(header: str) -> int:
+    """How many contacts there are in a Contact header, separated by commas. One pass, whatever the text is."""
+    number, quoted, bracketed, escaped = 1, False, False, False
+    for letter in header if "," in header else "":
+        if escaped:
+            escaped = False
+        elif letter == '"' and not bracketed:
+            quoted = not quoted
+        elif quoted:
+            escaped = letter == "\\"
+        elif letter in "<>":
+            bracketed = letter == "<"
+        elif letter == "," and not bracketed:
+            number += 1
+    return number if header.strip() else 0
+
+
 def for_pbx(header: str, source: str, port: int, protocol: str, aliased: bool) -> str:
     """The Contact as the PBX may see it: push parameters removed and, when ``aliased``, the flow it came by added.
 

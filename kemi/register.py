@@ -26,6 +26,10 @@ def request(node: Node) -> int:
         ksr.reply(403, "Not Your Address")
         _tell(node, arrived, device, "refused", 403, "To is neither this device nor its user")
         return 1
+    if _several_contacts():
+        ksr.reply(400, "One Contact Per Device")
+        _tell(node, arrived, device, "refused", 400, "More than one Contact")
+        return 1
     uri = node.device_uri(device)
     flow = ksr.remember_source()
     ended = ksr.table_get(wake.TABLE_ENDED, device)
@@ -43,6 +47,11 @@ def request(node: Node) -> int:
         _woke_or_slept(document)
     _tell(node, arrived, device, _ACTIONS.get(result, "refreshed"), 200, "", calls)
     return 1
+
+
+def _several_contacts() -> bool:
+    """One device is one binding (S2): one that brought a hundred would be rung a hundred times."""
+    return bool(ksr.pv("$(hdr(Contact)[1])")) or contact.count(ksr.header("Contact")) > 1
 
 
 def expired(node: Node) -> int:

@@ -194,3 +194,24 @@ def test_p7_a_token_of_any_length_never_reaches_the_pbx(token: str, name: str) -
     public = contact.for_pbx(header, "198.51.100.20", 5060, "tls", True)
     assert "SECRET" not in public
     assert ";transport=tls;alias=" in public
+
+
+@pytest.mark.parametrize(
+    ("header", "number"),
+    [
+        ("", 0),
+        ("*", 1),
+        ("<sip:bob@192.0.2.9>;expires=60", 1),
+        ('"Bob, the builder" <sip:bob@192.0.2.9;a=1,2>', 1),
+        (r'"a\", \"b" <sip:bob@192.0.2.9>', 1),
+        ("<sip:bob@192.0.2.9>, <sip:bob@192.0.2.10>", 2),
+        ('"a" <sip:b@c>,"d,e" <sip:f@g>,sip:h@i', 3),
+    ],
+)
+def test_s2_the_contacts_of_a_header_are_counted(header: str, number: int) -> None:
+    assert contact.count(header) == number
+
+
+@given(st.text(alphabet='",<>\\;a', max_size=200))
+def test_s2_any_header_can_be_counted(header: str) -> None:
+    assert 0 <= contact.count(header) <= header.count(",") + 1

@@ -176,3 +176,13 @@ def test_a_changed_password_counts_from_the_next_request_on(edge: Edge) -> None:
     edge.put("device", ALICE.id, wire.DeviceDoc(ALICE_AOR, changed.ha1))
     assert codes(edge.register(ALICE)) == [401]
     assert codes(edge.register(changed)) == [200]
+
+
+@pytest.mark.parametrize(
+    "more", ["Contact: <sip:other@192.0.2.9>", "Contact: <sip:a@192.0.2.9>, <sip:b@192.0.2.9>"]
+)
+def test_s2_a_device_brings_one_contact(edge: Edge, more: str) -> None:
+    edge.with_person(ALICE)
+    assert codes(edge.register(ALICE, more)) == [400]
+    assert bindings(edge) == []
+    assert [(event.action, event.reply) for event in told(edge)] == [("refused", 400)]
