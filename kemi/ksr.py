@@ -7,6 +7,8 @@ Names follow the modules: ``tm_relay`` is ``t_relay`` of module tm.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import KSR
 
 LOCATION = "location"
@@ -300,6 +302,11 @@ def table_set(table: str, key: str, value: str) -> None:
     KSR.htable.sht_sets(table, key, value)
 
 
+def table_put(table: str, key: str, value: str) -> bool:
+    """The same; False when there is no memory for it."""
+    return int(KSR.htable.sht_sets(table, key, value)) > 0
+
+
 def table_set_for(table: str, key: str, value: str, seconds: int) -> None:
     """Set the value at ``key``, to vanish by itself."""
     KSR.htable.sht_setxs(table, key, value, seconds)
@@ -323,6 +330,17 @@ def table_lock(table: str, key: str) -> None:
 def table_unlock(table: str, key: str) -> None:
     """Release what table_lock took."""
     KSR.htable.sht_unlock(table, key)
+
+
+def table_keys(table: str) -> Iterator[str]:
+    """All keys, one after the other. Only for timer processes: it walks the whole table, and locks each slot in turn."""
+    if int(KSR.htable.sht_iterator_start("keys", table)) <= 0:
+        return
+    try:
+        while int(KSR.htable.sht_iterator_next("keys")) > 0:
+            yield pv("$shtitkey(keys)")
+    finally:
+        KSR.htable.sht_iterator_end("keys")
 
 
 def table_items(table: str) -> list[tuple[str, str]]:

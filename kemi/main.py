@@ -15,7 +15,7 @@ from pathlib import Path
 # called like one of the standard library would otherwise hide it.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from kemi import ksr, router, settings  # noqa: E402
+from kemi import ksr, projection, router, settings  # noqa: E402
 from kemi.node import Node  # noqa: E402
 
 
@@ -24,6 +24,9 @@ class Handler:
 
     def __init__(self) -> None:
         self._settings = settings.load()
+        if self._settings.projection:
+            documents = projection.load(self._settings.projection)
+            ksr.log_info(f"nightbell: {documents} documents loaded")
         self.node: Node | None = None
 
     def child_init(self, rank: int) -> int:

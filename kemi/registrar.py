@@ -6,8 +6,9 @@ import hashlib
 import random
 import time
 from collections import deque
+from collections.abc import Callable
 
-from kemi import documents, ksr, registrar_state, wire
+from kemi import documents, ksr, projection, registrar_state, wire
 from kemi.contact import transport_of
 from kemi.documents import lines
 from kemi.node import Node
@@ -41,9 +42,9 @@ def take_reply(node: Node) -> None:
 
 
 class Registrar:
-    """All registrations of this edge. ``fastest`` and ``fastest_per_pbx`` are REGISTERs a second."""
+    """All registrations of this edge. ``kept`` gives the UpstreamDoc (as JSON, or ``""``) of a connection from before."""
 
-    def __init__(self, node: Node, now: float) -> None:
+    def __init__(self, node: Node, now: float, kept: Callable[[str], str]) -> None:
         self._node = node
         self._now = now
         self._overall = Pace(node.settings.registers_per_second, now)
@@ -53,10 +54,8 @@ class Registrar:
         self._accepted_at: dict[str, float] = {}  # next hop -> when it last accepted anybody
         self._refused_at: dict[str, float] = {}  # next hop -> when it last refused anybody for good
         self._waiting: deque[tuple[float, str, int]] = deque()
-        kept = dict(ksr.table_items(wire.TABLE_UPSTREAM))
-        for connection, text in ksr.table_items(wire.TABLE_CONNECTION):
-            self._change(connection, text, now, kept.get(connection, ""))
-        ksr.table_clear(wire.TABLE_UPSTREAM)  # it was only the way here; 100,000 of them are memory
+        for connection in ksr.table_keys(wire.TABLE_CONNECTION):
+            self._change(connection, ksr.table_get(wire.TABLE_CONNECTION, connection), now, kept(connection))
 
     def tick(self, now: float) -> None:
         """Everything that has happened and everything that is due, once each 20 ms."""
@@ -90,8 +89,13 @@ class Registrar:
                 del self._accounts[connection]
             return
         if account is None or account.forget:
-            account = self._accounts[connection] = Account(connection, document, now)
+            before, account = account, Account(connection, document, now)
+            self._accounts[connection] = account
             self._restore(account, kept, now)
+            if before is not None:
+                account.cseq = max(account.cseq, before.cseq)
+                if before.in_flight:
+                    self._pbxs[before.hop].in_flight -= 1
         else:
             account.change(document, now)
         if document.strategy == "while-awake":
@@ -283,6 +287,7 @@ def tick(node: Node) -> int:
     global _registrar  # noqa: PLW0603 - the one registrar of the one process that runs this timer
     now = time.time()
     if _registrar is None:
-        _registrar = Registrar(node, now)
+        with projection.Kept(node.settings.projection) as kept:
+            _registrar = Registrar(node, now, kept.upstream)
     _registrar.tick(now)
     return 1

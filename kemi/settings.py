@@ -19,6 +19,7 @@ class Settings:
     ``domain`` and ``realm`` of the devices; ``address``, ``sip_port``, ``tls_port`` where PBXs and devices reach us; ``park``
     and ``events`` as ``host:port`` on loopback; ``events_key`` goes before every event, ``identity_key`` (hex) is what
     Call-IDs and dialog marks are derived from; ``media`` is False when calls never go through rtpengine;
+    ``projection`` is the edge agent's file of documents, read at start;
     ``registers_per_second`` is the fastest that REGISTERs leave for all PBXs together, the other for one.
     """
 
@@ -31,6 +32,7 @@ class Settings:
     events: str
     events_key: str
     identity_key: str
+    projection: str = ""
     media: bool = True
     registers_per_second: int = 1000
     registers_per_second_per_pbx: int = 400

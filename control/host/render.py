@@ -51,6 +51,7 @@ def kemi_json(settings: Settings) -> str:
         "events": f"127.0.0.1:{edge.events_port}",
         "events_key": settings.events_key(),
         "identity_key": settings.identity_key(),
+        "projection": str(settings.projection_db),
         "media": True,
     }
     return json.dumps(values, indent=1) + "\n"

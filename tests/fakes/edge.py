@@ -82,6 +82,7 @@ class Edge:
         address = "{}:{}".format(*self._agent.getsockname())
         file.write_text(json.dumps(kemi_json(address, **changes)), encoding="utf-8")
         self.kamailio = FakeKamailio()
+        self.kept: dict[str, str] = {}  # registrations from before the start: connection -> UpstreamDoc
         install(self.kamailio)
         # What a process keeps in its modules does not outlive the process.
         inbound._adding.clear()

@@ -64,6 +64,7 @@ def test_kemi_json_has_what_the_scripts_read(settings: Settings) -> None:
         "events": "127.0.0.1:5091",
         "events_key": "events",
         "identity_key": "00ff",
+        "projection": str(settings.projection_db),
         "media": True,
     }
 

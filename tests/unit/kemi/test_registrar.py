@@ -24,7 +24,7 @@ class Pbx:
         self.edge, self.now = edge, now
         edge.events()
         with edge.kamailio.in_timer():
-            self.registrar = Registrar(edge.node, now)
+            self.registrar = Registrar(edge.node, now, lambda c: edge.kept.get(c, ""))
 
     def tick(self, later: float = 0.0) -> list[Sent]:
         """Time passes, the timer fires; the REGISTERs that left."""
@@ -113,7 +113,7 @@ def test_r1_a_restart_keeps_the_registration_and_its_identity(pbx: Pbx) -> None:
     (first,) = pbx.tick()
     pbx.accept(first)
     (event,) = pbx.upstream()
-    pbx.edge.table("upstream")[CONNECTION] = event.durable
+    pbx.edge.kept[CONNECTION] = event.durable
     reborn = Pbx(pbx.edge, NOW + 30)
     assert reborn.tick() == []
     (refresh,) = reborn.tick(560)
@@ -124,7 +124,7 @@ def test_r1_a_restart_keeps_the_registration_and_its_identity(pbx: Pbx) -> None:
 
 def test_a_kept_state_that_cannot_be_read_is_said_and_the_account_registered(edge: Edge) -> None:
     edge.put("connection", CONNECTION, connection())
-    edge.table("upstream")[CONNECTION] = "{}"
+    edge.kept[CONNECTION] = "{}"
     assert len(Pbx(edge).tick()) == 1
     assert CONNECTION in edge.kamailio.errors[0]
 
