@@ -103,6 +103,7 @@ class Account:
         "state",
         "strategy",
         "takeover",
+        "told",
         "user",
         "why",
     )
@@ -113,6 +114,7 @@ class Account:
         self.why = ""
         self.cseq = int(now) - _CSEQ_EPOCH
         self.challenge: Challenge | None = None
+        self.told: Challenge | None = None  # what the edge agent keeps of it
         self.nonce_count = 0
         self.due = now
         self.expires_at = 0.0
@@ -170,6 +172,7 @@ class Account:
             self.challenge = Challenge(
                 intern(kept.realm), kept.nonce, intern(kept.algorithm), kept.opaque, kept.qop, False, False
             )
+            self.told = self.challenge
             self.nonce_count = kept.nc
         if kept.state == "registered" and kept.expires_at > now:
             self.state = "registered"
@@ -210,6 +213,20 @@ class Account:
         self.sent_revision = self.revision
         self.hop = hop
 
+    def told_of_challenge(self) -> bool:
+        """Whether the edge agent keeps the challenge as it is, but for its nonce."""
+        ours, told = self.challenge, self.told
+        if ours is told:
+            return True
+        return ours is not None and told is not None and ours.alike(told)
+
+    def new_nonce(self) -> str:
+        """The nonce, ``""`` when the edge agent has been told of it; it is taken for told then."""
+        if self.challenge is self.told or self.challenge is None:
+            return ""
+        self.told = self.challenge
+        return self.challenge.nonce
+
     def leave(self, now: float, forget: bool) -> None:
         """Sign off: for good, or until a device is awake again."""
         self.leaving = True
@@ -245,6 +262,8 @@ class Account:
 
 def answered(account: Account, reply: Reply, now: float, jitter: float) -> Action:
     """A final reply to the REGISTER in flight has come. ``jitter`` is a random number in [0, 1)."""
+    if reply.code not in (401, 407):
+        account.fresh = False  # the credential was good, so the next challenge is about the nonce
     if reply.code < 300:
         return _accepted(account, reply, now, jitter)
     if reply.code in (401, 407):
@@ -273,7 +292,6 @@ def silent(account: Account, why: str, now: float, jitter: float) -> None:
 
 def _accepted(account: Account, reply: Reply, now: float, jitter: float) -> Action:
     account.rounds = 0
-    account.fresh = False
     _renew_nonce(account, reply)
     if account.takeover and account.takeover.accepted(reply.contacts, account.id, account.sent_leaving, now):
         return SEND
