@@ -295,12 +295,13 @@ def _accepted(account: Account, reply: Reply, now: float, jitter: float) -> Acti
     _renew_nonce(account, reply)
     if account.takeover and account.takeover.accepted(reply.contacts, account.id, account.sent_leaving, now):
         return SEND
-    if account.leaving and not account.sent_leaving:
-        return SEND
+    if account.sent_leaving:
+        account.expires_at = 0.0
+    if account.leaving != account.sent_leaving:
+        return SEND  # it was told to leave, or to come back, while this was under way
     if account.leaving:
         account.state = "unregistered" if account.forget else "resting"
         account.leaving = False
-        account.expires_at = 0.0
         account.due = NEVER
         account.why = ""
         return WAIT

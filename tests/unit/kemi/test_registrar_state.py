@@ -333,6 +333,17 @@ def test_r1_refreshes_are_spread() -> None:
     assert len({round(registered(jitter=j / 10).due) for j in range(10)}) == 10
 
 
+@pytest.mark.parametrize("between", [Reply(423, "Interval Too Brief", 1, extra="900"), Reply(503, "Busy", 1)])
+def test_r2_a_nonce_used_up_is_not_taken_for_a_wrong_password(between: Reply) -> None:
+    """Any other answer says that the credential was good; a PBX of one-time nonces need not say "stale"."""
+    a = account()
+    assert answered(a, challenge()) == SEND
+    answered(a, between)
+    assert answered(a, challenge(CHALLENGE.replace("n1", "n2"))) == SEND
+    assert answered(a, ok(f"{OURS};expires=900")) == WAIT
+    assert (a.state, a.why) == ("registered", "")
+
+
 # ------------------------------------------------------------------------------------------------ restart
 
 
@@ -447,6 +458,67 @@ def test_a_removed_account_is_gone_when_the_pbx_is_silent() -> None:
     a.sending("sip:127.0.7.9:5060", NOW)
     registrar_state.silent(a, "no-answer", NOW, 0.5)
     assert a.state == "unregistered"
+
+
+# ---------------------------------------------------------------------------------------------------- rest
+
+
+def test_an_account_that_rests_sends_nothing_until_it_comes_back() -> None:
+    a = registered()
+    a.leave(NOW, forget=False)
+    assert (a.state, a.due) == ("unregistering", NOW)
+    a.sending("sip:127.0.7.9:5060", NOW)
+    assert answered(a, ok("")) == WAIT
+    assert (a.state, a.due, a.expires_at) == ("resting", float("inf"), 0.0)
+    a.come_back(NOW + 9)
+    assert (a.state, a.due, a.leaving) == ("new", NOW + 9, False)
+
+
+@pytest.mark.parametrize("contacts", ["", "<sip:other@x>;expires=60"])
+def test_an_account_that_comes_back_while_it_signs_off_registers_once_that_is_answered(contacts: str) -> None:
+    a = registered()
+    a.leave(NOW, forget=False)
+    a.sending("sip:127.0.7.9:5060", NOW)
+    a.come_back(NOW + 0.1)
+    assert answered(a, ok(contacts), NOW + 0.2) == SEND
+    a.sending("sip:127.0.7.9:5060", NOW + 0.2)
+    assert answered(a, ok(), NOW + 0.3) == WAIT
+    assert a.state == "registered"
+
+
+def test_an_account_that_the_pbx_does_not_let_go_rests_all_the_same() -> None:
+    a = registered()
+    a.leave(NOW, forget=False)
+    a.sending("sip:127.0.7.9:5060", NOW)
+    registrar_state.silent(a, "no-answer", NOW + 5, 0.5)
+    assert (a.state, a.due) == ("resting", float("inf"))
+
+
+# ------------------------------------------------------------------------------------------- suspected ban
+
+
+@pytest.mark.parametrize(
+    "refusal", [Reply(403, "No", 1), Reply(404, "Who?", 1), Reply(603, "Never", 1), challenge("Basic x=y")]
+)
+def test_r2_silence_after_a_refusal_is_suspected_to_be_a_ban(refusal: Reply) -> None:
+    a = account()
+    answered(a, refusal)
+    registrar_state.silent(a, "no-answer", NOW, 0.5)
+    assert (a.state, a.why) == ("unreachable", "suspected-ban")
+    assert a.due >= NOW + 300
+    registrar_state.silent(a, "no-answer", a.due, 0.5)
+    assert a.why == "suspected-ban", "it is one until somebody answers"
+    answered(a, ok())
+    registrar_state.silent(a, "no-answer", NOW, 0.5)
+    assert a.why == "no-answer"
+
+
+@pytest.mark.parametrize("trouble", [Reply(503, "Busy", 1), Reply(500, "Oops", 1), ok("")])
+def test_silence_after_other_trouble_is_just_silence(trouble: Reply) -> None:
+    a = account()
+    answered(a, trouble)
+    registrar_state.silent(a, "no-answer", NOW, 0.5)
+    assert a.why == "no-answer"
 
 
 # ---------------------------------------------------------------------------------------------- any answer
