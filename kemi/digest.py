@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from sys import intern
 
 _PARAMETER = re.compile(r'([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][\w-]*)\s+(?=[\w-]+\s*=)")
@@ -24,7 +25,7 @@ SHA256 = "SHA-256"
 _HASHES: dict[str, Callable[[str], str]] = {MD5: _md5, SHA256: _sha256}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Challenge:
     """One challenge we can answer. ``qop`` is whether it asks for qop=auth; ``proxy`` whether it came as a 407."""
 
@@ -35,6 +36,16 @@ class Challenge:
     qop: bool
     stale: bool
     proxy: bool
+
+    def alike(self, other: Challenge) -> bool:
+        """Whether it differs in nothing but its nonce."""
+        return (self.realm, self.algorithm, self.opaque, self.qop, self.proxy) == (
+            other.realm,
+            other.algorithm,
+            other.opaque,
+            other.qop,
+            other.proxy,
+        )
 
 
 def challenges(header: str, proxy: bool) -> list[Challenge]:
@@ -55,10 +66,11 @@ def challenges(header: str, proxy: bool) -> list[Challenge]:
             continue
         found.append(
             Challenge(
-                realm=values.get("realm", ""),
+                # Many accounts have the same PBX: one copy of what its challenges have in common.
+                realm=intern(values.get("realm", "")),
                 nonce=values["nonce"],
-                algorithm=algorithm,
-                opaque=values.get("opaque", ""),
+                algorithm=intern(algorithm),
+                opaque=intern(values.get("opaque", "")),
                 qop=bool(qops),
                 stale=values.get("stale", "").lower() == "true",
                 proxy=proxy,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 import random
 import time
 from collections import deque
@@ -20,6 +21,9 @@ QUEUE = "registrar"
 _PREFIX = "nb-"
 _DEADLINE = 5.0  # after tm's own (fr_timer), so that a late reply is not taken for silence
 _REFUSED_LATELY_S = 900.0
+_REFRESHES = 200  # in one datagram
+_FLUSH_S = 0.2
+_AGAIN_S = 0.01  # a PBX with more due than its pace allows is looked at again at the next tick
 _SPEAKS_FOR_PBX_S = 10.0  # a 503 is taken for the whole PBX's when nobody was accepted for so long
 
 
@@ -53,6 +57,9 @@ class Registrar:
         self._pbxs: dict[str, Pbx] = {}
         self._accepted_at: dict[str, float] = {}  # next hop -> when it last accepted anybody
         self._refused_at: dict[str, float] = {}  # next hop -> when it last refused anybody for good
+        self._agenda: list[tuple[float, str]] = []  # (time, next hop): when to look at a PBX again
+        self._refreshed: list[list[object]] = []
+        self._flushed_at = now
         self._waiting: deque[tuple[float, str, int]] = deque()
         for connection in ksr.table_keys(wire.TABLE_CONNECTION):
             self._change(connection, ksr.table_get(wire.TABLE_CONNECTION, connection), now, kept(connection))
@@ -71,8 +78,9 @@ class Registrar:
             if account and account.in_flight and account.cseq == cseq:
                 self._silence(account, "no-answer", now)
         self._overall.refill(now)
-        for hop, pbx in self._pbxs.items():
-            self._send_due(hop, pbx, now)
+        self._send_all_due(now)
+        if now - self._flushed_at >= _FLUSH_S:
+            self._flush(now)
 
     # ------------------------------------------------------------------------------------- connections
 
@@ -141,7 +149,7 @@ class Registrar:
         pbx.in_flight -= 1
         for stranded in pbx.answered():
             self._due_now(stranded, now)
-        before = account.why
+        before, was = account.why, account.state
         action = registrar_state.answered(account, reply, now, random.random())
         if reply.code < 300:
             self._accepted_at[hop] = now
@@ -151,6 +159,8 @@ class Registrar:
             pbx.pause(now + min(reply.retry_after or 5.0, 600.0), now)
         if action == SEND:
             self._send(account, hop, pbx, now)
+        elif was == account.state == "registered" and account.told_of_challenge():
+            self._refresh(account, now)
         else:
             self._settle(account, reply, now)
 
@@ -177,9 +187,35 @@ class Registrar:
             account.due = now
             self._schedule(account)
 
-    def _settle(self, account: Account, reply: Reply, now: float) -> None:
+    def _refresh(self, account: Account, now: float) -> None:
+        """Nothing has changed but the time: one line of a datagram that many share."""
+        self._refreshed.append(
+            [
+                account.id,
+                account.cseq,
+                account.nonce_count,
+                round(account.due, 1),
+                round(account.expires_at, 1),
+                account.new_nonce(),
+                round((now - account.sent_at) * 1000, 1),
+            ]
+        )
+        if len(self._refreshed) >= _REFRESHES:
+            self._flush(now)
+        self._wait_for_next(account, now)
+
+    def _flush(self, now: float) -> None:
+        if self._refreshed:
+            self._node.events.send(wire.RefreshEvent(now, self._refreshed))
+            self._refreshed = []
+        self._flushed_at = now
+
+    def _wait_for_next(self, account: Account, now: float) -> None:
         if account.sent_revision != account.revision and not account.leaving:
             account.state, account.due = "new", now  # it was changed while the REGISTER was under way
+        self._schedule(account)
+
+    def _settle(self, account: Account, reply: Reply, now: float) -> None:
         self._tell(account, reply, now)
         if account.service_route:
             ksr.table_set(wire.TABLE_SERVICE_ROUTE, account.id, account.service_route)
@@ -187,9 +223,10 @@ class Registrar:
             del self._accounts[account.id]
             ksr.table_remove(wire.TABLE_SERVICE_ROUTE, account.id)
         else:
-            self._schedule(account)
+            self._wait_for_next(account, now)
 
     def _tell(self, account: Account, reply: Reply, now: float) -> None:
+        account.told = account.challenge
         challenge = account.challenge
         self._node.events.send(
             wire.UpstreamEvent(
@@ -202,7 +239,7 @@ class Registrar:
                 rtt_ms=round((now - account.sent_at) * 1000, 2) if reply.code else 0.0,
                 realm=challenge.realm if challenge else "",
                 algorithm=challenge.algorithm if challenge else "",
-                durable=account.keep().encode(),
+                durable=account.keep().encode(),  # and with it, the challenge
                 why=account.why,
                 due=0.0 if account.due == NEVER else account.due,
             )
@@ -223,8 +260,23 @@ class Registrar:
         return hop
 
     def _schedule(self, account: Account) -> None:
-        if account.due != NEVER and not account.in_flight:
-            self._pbxs[self._hop(account)].schedule(account.due, account.id)
+        if account.due == NEVER or account.in_flight:
+            return
+        hop = self._hop(account)
+        if self._pbxs[hop].schedule(account.due, account.id):
+            heapq.heappush(self._agenda, (account.due, hop))
+
+    def _send_all_due(self, now: float) -> None:
+        """Look only at the PBXs somebody is due at: there may be as many as there are accounts."""
+        hops = set()
+        while self._agenda and self._agenda[0][0] <= now:
+            hops.add(heapq.heappop(self._agenda)[1])
+        for hop in hops:
+            pbx = self._pbxs[hop]
+            self._send_due(hop, pbx, now)
+            following = pbx.next_due()
+            if following != NEVER:
+                heapq.heappush(self._agenda, (max(following, now + _AGAIN_S), hop))
 
     def _send_due(self, hop: str, pbx: Pbx, now: float) -> None:
         for due, connection in pbx.take_due(now):

@@ -83,9 +83,18 @@ class Pbx:
         self._probe_at = 0.0
         self._probe_pause = _PROBE_FIRST_S
 
-    def schedule(self, due: float, account: str) -> None:
-        """Say that an account is due at a time. An entry made obsolete by a later one is skipped by its owner."""
+    def schedule(self, due: float, account: str) -> bool:
+        """Say that an account is due at a time; True when nobody was due earlier.
+
+        An entry made obsolete by a later one is skipped by its owner.
+        """
+        first = not self._due or due < self._due[0][0]
         heapq.heappush(self._due, (due, account))
+        return first
+
+    def next_due(self) -> float:
+        """When the next account is due, infinity when none is."""
+        return self._due[0][0] if self._due else float("inf")
 
     def take_due(self, now: float) -> Iterator[tuple[float, str]]:
         """The (due time, account) pairs that may be sent now, as the pace, the window and the breaker allow.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _EXPIRES = re.compile(r';\s*expires\s*=\s*"?(\d{1,9})(?!\d)', re.IGNORECASE)
 _SPLIT_CONTACTS = re.compile(r',(?=\s*(?:"|<|sips?:))')
@@ -12,8 +12,7 @@ _LONGEST_PAUSE_S = 3600.0  # a PBX that asks for more is asked again after an ho
 _SEPARATOR = "\x1f"
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """``contacts``, ``challenge`` and ``service_route`` are header bodies joined by commas; ``extra`` is Expires of a 2xx,
     Min-Expires of a 423 and Retry-After of the rest."""
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 VERSION = 1
 MAX_DATAGRAM = 60_000
@@ -89,6 +89,8 @@ def _fits(value: object, kind: str) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if kind == "int":
         return isinstance(value, int) and not isinstance(value, bool)
+    if kind == "list[list[Any]]":
+        return isinstance(value, list) and all(isinstance(item, list) for item in value)
     if kind == "list[str]":
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
     if kind == "list[LineDevice]":
@@ -165,6 +167,40 @@ class UpstreamEvent(Event):
     durable: str = ""
     why: str = ""  # one of registrar_state.WHY when the state is not a good one
     due: float = 0.0  # UNIX time of the next REGISTER; 0 when none will be sent
+
+
+class Refresh(NamedTuple):
+    """One quiet refresh: it was registered and is, for the next while. ``nonce`` is ``""`` when it is the one known."""
+
+    connection: str
+    cseq: int
+    nc: int
+    due: float
+    expires_at: float
+    nonce: str
+    rtt_ms: float
+
+
+@dataclass(frozen=True)
+class RefreshEvent(Event):
+    """Registrations that were refreshed and had nothing else to say, many in one datagram; each a Refresh as a list."""
+
+    type: ClassVar[str] = "refreshed"
+    refreshes: list[list[Any]]
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> RefreshEvent:
+        """Build the event from parsed JSON; raises WireError."""
+        event = super().from_dict(raw)
+        for item in event.refreshes:
+            kinds = [type(value) if not isinstance(value, float) else int for value in item]
+            if kinds != [str, int, int, int, int, str, int]:
+                raise WireError(f"RefreshEvent.refreshes: {item!r} is not a refresh")
+        return event
+
+    def each(self) -> list[Refresh]:
+        """The refreshes, by name."""
+        return [Refresh(*item) for item in self.refreshes]
 
 
 @dataclass(frozen=True)
@@ -247,7 +283,16 @@ class CounterEvent(Event):
 
 _EVENTS: dict[str, type[Event]] = {
     kind.type: kind
-    for kind in (HelloEvent, RegisterEvent, UpstreamEvent, CallEvent, WakeEvent, WakeEndEvent, CounterEvent)
+    for kind in (
+        HelloEvent,
+        RegisterEvent,
+        UpstreamEvent,
+        RefreshEvent,
+        CallEvent,
+        WakeEvent,
+        WakeEndEvent,
+        CounterEvent,
+    )
 }
 
 
