@@ -17,6 +17,7 @@ SOON = "*[0-3]"  # the accounts whose first registrations are short: four of ten
 _LOOK = 0.25  # seconds between two looks
 _SETTLE = 2.0  # seconds for what was started to come to rest
 _IDLE = 3.0  # seconds over which idleness is measured
+_REFRESHING = 10.0  # seconds, at least, over which the cost of a refresh is measured
 _SLOWEST = 120  # accounts a second, at least: else something is wrong
 
 
@@ -77,11 +78,12 @@ def idle(subject: Subject) -> Idle:
 def refresh(
     subject: Subject, held: Sequence[Account], pbx: FakeRegistrar, rest: Idle, progress: Progress
 ) -> Refreshed:
-    """With the subject started: wait until all are registered, then until each was refreshed once more. Raises BenchError."""
+    """With the subject started: wait until all are registered, then at least until each was refreshed. Raises BenchError."""
     _wait(pbx, "bound", len(held), f"{subject.name}: registered", progress)
     pbx.clear()
     before, started = subjects.cpu(subject), time.monotonic()
     _wait(pbx, "users", len(held), f"{subject.name}: refreshed", progress)
+    time.sleep(max(0.0, started + _REFRESHING - time.monotonic()))
     took, after, seen = time.monotonic() - started, subjects.cpu(subject), pbx.statistics()
     return Refreshed(
         cpu_us=(after - before - rest.cpu * took) / seen["accepted"] * 1e6,

@@ -87,7 +87,7 @@ class Control:
 
 async def _run(arguments: argparse.Namespace) -> None:
     default = Behaviour().changed(json.loads(arguments.default))
-    server = Server(Core(arguments.realm, default, arguments.history), arguments.address)
+    server = Server(Core(arguments.realm, default, arguments.history), *arguments.address)
     context = None
     if arguments.certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -110,7 +110,7 @@ async def _run(arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Run until SIGTERM; the ports go to standard output as one line of JSON once they are open."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--address", required=True)
+    parser.add_argument("--address", required=True, action="append", help="may be given again: one PBX each")
     parser.add_argument("--control", required=True, type=Path, help="path of the Unix socket for orders")
     for name in ("udp", "tcp", "tls"):
         parser.add_argument(f"--{name}", type=int, default=0, help="port; 0: the system chooses")

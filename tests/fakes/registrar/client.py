@@ -20,7 +20,7 @@ _PATIENCE = 15.0  # seconds: statistics of 100,000 accounts take a moment when t
 
 
 class FakeRegistrar:
-    """A PBX's registrar in a process of its own, for as long as the ``with`` block.
+    """A PBX's registrar in a process of its own, for as long as the ``with`` block; with ``more`` addresses, several PBXs.
 
     ``ports`` by transport: ``udp`` and ``tcp`` (the same one, unless chosen), and ``tls`` with a ``certificate``. The methods
     raise ControlError when the process does not answer or refuses an order.
@@ -29,7 +29,7 @@ class FakeRegistrar:
     def __init__(
         self,
         address: str,
-        *,
+        *more: str,
         udp: int = 0,
         tcp: int = 0,
         tls: int = 0,
@@ -40,11 +40,13 @@ class FakeRegistrar:
         history: int = 50,
     ) -> None:
         self.address = address
+        self.addresses = (address, *more)
         self.realm = realm
         self.ports: dict[str, int] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="registrar-")
         self._arguments = [
-            *("--address", address, "--control", f"{self._folder.name}/control", "--realm", realm),
+            *(word for one in self.addresses for word in ("--address", one)),
+            *("--control", f"{self._folder.name}/control", "--realm", realm),
             *("--udp", str(udp), "--tcp", str(tcp), "--tls", str(tls), "--history", str(history)),
             *("--default", json.dumps(dict(default or {}))),
         ]

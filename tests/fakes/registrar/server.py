@@ -34,34 +34,38 @@ def udp_socket(address: str, port: int) -> socket.socket:
 
 
 class Server:
-    """Serves one Core on one address. ``ports`` are by transport, once started."""
+    """Serves one Core on one address, or as many PBXs on several. ``ports`` are by transport, once started."""
 
-    def __init__(self, core: Core, address: str) -> None:
+    def __init__(self, core: Core, address: str, *more: str) -> None:
         self.core = core
         self.ports: dict[str, int] = {}
-        self._address = address
+        self._addresses = (address, *more)
         self._loop = asyncio.get_running_loop()
-        self._datagrams: socket.socket | None = None
+        self._datagrams: list[socket.socket] = []
         self._listeners: list[asyncio.Server] = []
         self._streams: set[Stream] = set()
 
     async def start(
         self, udp: int = 0, tcp: int = 0, tls: int = 0, context: ssl.SSLContext | None = None
     ) -> None:
-        """Open the ports (0: the system chooses); TLS only with a context."""
-        self._datagrams = udp_socket(self._address, udp)
-        self.ports["udp"] = self._datagrams.getsockname()[1]
-        self._loop.add_reader(self._datagrams, self._read_datagrams, self._datagrams)
-        # A client that finds the PBX over TCP expects it at the port it knows from UDP.
-        self.ports["tcp"] = await self._listen(tcp or self.ports["udp"], None)
-        if context is not None:
-            self.ports["tls"] = await self._listen(tls, context)
+        """Open the ports, the same ones on every address (0: the system chooses); TLS only with a context."""
+        for address in self._addresses:
+            link = udp_socket(address, self.ports.get("udp", udp))
+            self._datagrams.append(link)
+            self._loop.add_reader(link, self._read_datagrams, link)
+            self.ports["udp"] = link.getsockname()[1]
+            # A client that finds the PBX over TCP expects it at the port it knows from UDP.
+            self.ports["tcp"] = await self._listen(
+                address, self.ports.get("tcp", tcp or self.ports["udp"]), None
+            )
+            if context is not None:
+                self.ports["tls"] = await self._listen(address, self.ports.get("tls", tls), context)
 
     async def stop(self) -> None:
         """Close everything, silently."""
-        if self._datagrams is not None:
-            self._loop.remove_reader(self._datagrams)
-            self._datagrams.close()
+        for link in self._datagrams:
+            self._loop.remove_reader(link)
+            link.close()
         for listener in self._listeners:
             listener.close()
         self.cut_connections()
@@ -73,9 +77,9 @@ class Server:
             stream.cut()
         return len(open_now)
 
-    async def _listen(self, port: int, context: ssl.SSLContext | None) -> int:
+    async def _listen(self, address: str, port: int, context: ssl.SSLContext | None) -> int:
         listener = await self._loop.create_server(
-            lambda: Stream(self.core, self._streams), self._address, port, ssl=context, backlog=512
+            lambda: Stream(self.core, self._streams), address, port, ssl=context, backlog=512
         )
         self._listeners.append(listener)
         return int(listener.sockets[0].getsockname()[1])
