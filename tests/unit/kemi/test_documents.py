@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kemi import wire
+from kemi import documents, wire
 from kemi.documents import Table
-from tests.fakes.edge import ALICE_AOR, Edge
+from tests.fakes.edge import ALICE_AOR, Edge, connection
 
 
 @pytest.fixture
@@ -48,3 +48,55 @@ def test_a_document_that_cannot_be_read_is_none_and_logged_by_its_key(
     assert table.get("alice") is None
     assert all("DeviceDoc" in line and "alice" in line for line in edge.kamailio.errors)
     assert len(edge.kamailio.errors) == bool(text)
+
+
+# ------------------------------------------------------------------------------------------------------- masks
+
+KEY = bytes(range(16))
+HA1_MD5, HA1_SHA256 = "0123456789abcdef" * 2, "0123456789abcdef" * 4
+
+
+def masked(key: str, **changes: str) -> wire.ConnectionDoc:
+    """A connection's document as the edge agent writes it under ``key``."""
+    secrets = {"ha1_md5": HA1_MD5, "ha1_sha256": HA1_SHA256, "ha1_inbound": HA1_MD5}
+    masks = {name: wire.mask(value, KEY, f"{key}/{name}") for name, value in secrets.items()}
+    return connection(**(masks | changes))
+
+
+def test_masked_ha1s_are_read_in_clear() -> None:
+    text = masked("c1").encode()
+    assert HA1_MD5 not in text
+    document = documents.read(wire.ConnectionDoc, "c1", text, KEY)
+    assert document is not None
+    assert (document.ha1_md5, document.ha1_sha256, document.ha1_inbound) == (HA1_MD5, HA1_SHA256, HA1_MD5)
+
+
+def test_the_mask_of_one_document_does_not_fit_another() -> None:
+    document = documents.read(wire.ConnectionDoc, "c2", masked("c1").encode(), KEY)
+    assert document is not None
+    assert HA1_MD5 not in (document.ha1_md5, document.ha1_inbound)
+
+
+def test_a_devices_mask_is_taken_off(edge: Edge, table: Table[wire.DeviceDoc]) -> None:
+    ha1 = wire.mask(HA1_MD5, edge.node.key, "alice/ha1")
+    edge.put("device", "alice", wire.DeviceDoc(ALICE_AOR, ha1))
+    document = table.get("alice")
+    assert document is not None
+    assert document.ha1 == HA1_MD5
+
+
+def test_an_ha1_that_is_not_known_yet_stays_empty() -> None:
+    text = connection(ha1_md5="", ha1_sha256="").encode()
+    document = documents.read(wire.ConnectionDoc, "c1", text, KEY)
+    assert document is not None
+    assert (document.ha1_md5, document.ha1_sha256, document.ha1_inbound) == ("", "", "")
+
+
+@pytest.mark.parametrize("name", ["ha1_md5", "ha1_sha256", "ha1_inbound"])
+@pytest.mark.parametrize("value", ["~0", "~xy", "xy", "0", "0123456789abcdeg" * 2, "é"])
+def test_an_ha1_that_is_none_makes_the_document_unreadable_and_is_not_shown(
+    edge: Edge, name: str, value: str
+) -> None:
+    assert documents.read(wire.ConnectionDoc, "c1", masked("c1", **{name: value}).encode(), KEY) is None
+    assert "c1" in edge.kamailio.errors[0]
+    assert wire.mask(HA1_MD5, KEY, "c1/ha1_md5") not in edge.kamailio.errors[0]
