@@ -61,14 +61,27 @@ def from_pbx() -> Origin | None:
     document = connections.get(name) if name else None
     if document is not None and source in document.sources:
         return Origin(name, document, document.aors)
-    for connection in ksr.table_get(wire.TABLE_TRUNK, source).split():
-        trunk = connections.get(connection)
-        number = numbers.get(f"{connection}/{name}")
-        if trunk is not None and (number is not None or trunk.aors):
-            return Origin(connection, trunk, number.aors if number else trunk.aors)
+    trunk = _trunk(source, name)
+    if trunk is not None:
+        return trunk
     connection = ksr.table_get(wire.TABLE_ARRIVED, f"{source}:{ksr.pv_int('$sp')}")
     document = connections.get(connection) if connection else None
     if document is None:
         return None
     number = numbers.get(f"{connection}/{name}")
     return Origin(connection, document, number.aors if number else document.aors)
+
+
+def _trunk(source: str, called: str) -> Origin | None:
+    """The trunk from that address: the one that has the number, else the first that rings somebody for any."""
+    otherwise = None
+    for connection in ksr.table_get(wire.TABLE_TRUNK, source).split():
+        trunk = connections.get(connection)
+        if trunk is None:
+            continue
+        number = numbers.get(f"{connection}/{called}")
+        if number is not None:
+            return Origin(connection, trunk, number.aors)
+        if trunk.aors and otherwise is None:
+            otherwise = Origin(connection, trunk, trunk.aors)
+    return otherwise
