@@ -124,7 +124,12 @@ class Edge:
         """A hash table."""
         return self.kamailio.htable.tables[name]
 
-    def put(self, table: str, key: str, document: wire.DeviceDoc | wire.LineDoc | wire.ConnectionDoc) -> None:
+    def put(
+        self,
+        table: str,
+        key: str,
+        document: wire.DeviceDoc | wire.LineDoc | wire.ConnectionDoc | wire.NumberDoc,
+    ) -> None:
         """Write a document, as the edge agent does."""
         self.table(table)[key] = document.encode()
 
