@@ -76,6 +76,8 @@ def _pbx(node: Node, connection: str, arrived: float) -> int:
     if result < 0:
         ksr.reply_error()
         return 1
+    if result == 4:
+        return 1  # it asked for its binding, and made none
     source = f"{ksr.pv('$si')}:{ksr.pv_int('$sp')}"
     seconds = _expires()
     if result == 3:
