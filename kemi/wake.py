@@ -49,6 +49,11 @@ def held_calls(device: str) -> Iterator[_Held]:
 def request(node: Node) -> int:
     """Whatever arrives at the park socket: only our own INVITEs, their CANCELs and ACKs."""
     method = ksr.pv("$rm")
+    if not _from_ourselves(node):
+        node.events.count("stranger-at-park", ksr.pv("$si"))
+        if method != "ACK":
+            ksr.reply_stateless(403, "Forbidden")
+        return 1
     if method == "INVITE":
         return _invite(node)
     if method == "CANCEL":
@@ -58,6 +63,15 @@ def request(node: Node) -> int:
         return 1
     ksr.reply_stateless(405, "Method Not Allowed")
     return 1
+
+
+def _from_ourselves(node: Node) -> bool:
+    """Whether a message at the park socket left one of our own sockets: nobody else can have their ports."""
+    settings = node.settings
+    return ksr.pv("$si") in (settings.address, "127.0.0.1") and ksr.pv_int("$sp") in (
+        settings.sip_port,
+        settings.park_port,
+    )
 
 
 def _invite(node: Node) -> int:

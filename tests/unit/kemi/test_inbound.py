@@ -25,6 +25,8 @@ from tests.fakes.kamailio.context import Origin
 
 RINGING = (180, "Ringing")
 
+OURSELVES = Origin("127.0.7.1", 5060, "udp", 5099)  # our public listener
+
 
 def wakes(edge: Edge) -> list[wire.WakeEvent]:
     return edge.events_of(wire.WakeEvent)
@@ -597,10 +599,9 @@ def test_w5_what_the_pbx_learns_of_a_device_has_no_push_parameters(edge: Edge) -
 
 
 def test_only_invites_cancels_and_acks_are_taken_at_the_park_socket(edge: Edge) -> None:
-    stranger = Origin("127.0.0.1", 40404, "udp", 5099)
     for method in ("REGISTER", "OPTIONS", "BYE", "MESSAGE", "SUBSCRIBE"):
         text = edge.request(method, "sip:park@127.0.0.1:5099")
-        assert codes(edge.kamailio.receive(text, stranger)) == [405]
+        assert codes(edge.kamailio.receive(text, OURSELVES)) == [405]
 
 
 def test_a_wake_that_is_over_before_it_begins_is_not_held(edge: Edge) -> None:
@@ -621,9 +622,22 @@ def test_a_wake_that_is_over_before_it_begins_is_not_held(edge: Edge) -> None:
 )
 def test_an_invite_at_the_park_socket_that_is_not_of_our_making_is_refused(edge: Edge, header: str) -> None:
     edge.events()
-    stranger = Origin("127.0.0.1", 40404, "udp", 5099)
     text = edge.request("INVITE", "sip:park@127.0.0.1:5099", header)
-    assert codes(edge.kamailio.receive(text, stranger)) == [400]
+    assert codes(edge.kamailio.receive(text, OURSELVES)) == [400]
     assert edge.table("parked") == {}
     assert edge.events() == []
     assert edge.kamailio.errors == []
+
+
+@pytest.mark.parametrize("stranger", [("127.0.0.1", 40404), ("127.0.7.13", 5060)])
+def test_s8_an_invite_at_the_park_socket_that_another_program_sent_is_refused(
+    edge: Edge, stranger: tuple[str, int]
+) -> None:
+    edge.with_person(ALICE)
+    edge.call_from_pbx()
+    order = next(iter(edge.table("parked").values()))
+    edge.events()
+    text = edge.request("INVITE", "sip:park@127.0.0.1:5099", f"X-Nightbell-Wake: {order}")
+    assert codes(edge.kamailio.receive(text, Origin(*stranger, "udp", 5099))) == [403]
+    assert len(edge.table("parked")) == 1
+    assert edge.events_of(wire.WakeEvent) == []
