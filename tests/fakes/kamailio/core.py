@@ -22,6 +22,7 @@ from tests.fakes.kamailio.variables import PseudoVariables
 _CONFIGURATION = Path(__file__).parents[3] / "kamailio.cfg"
 _TABLE = re.compile(r'modparam\("htable", "htable", "(\w+)=>')
 _QUEUE = re.compile(r'modparam\("mqueue", "mqueue", "name=(\w+);size=(\d+)"\)')
+_ENDED = re.compile(r'modparam\("registrar", "event_callback", "(\w+)"\)')
 _PARK = "127.0.0.1:5099"
 
 
@@ -55,6 +56,7 @@ class FakeKamailio:
         self.htable = HashTables(set(_TABLE.findall(configuration)))
         self.mqueue = MessageQueues({name: int(size) for name, size in _QUEUE.findall(configuration)})
         self.registrar = Registrar(self)
+        self._ended = "".join(_ENDED.findall(configuration)[-1:])
         self.tm, self.tmx = Tm(self, self.transactions), Tmx(self)
         self.tsilo = Tsilo(self, self.transactions)
         self.hdr, self.textops, self.siputils = (
@@ -85,7 +87,15 @@ class FakeKamailio:
             self.transactions.expire()
             self.deliver()
         self.now = until
+        self._end_bindings()
         return self.sent[before:]
+
+    def _end_bindings(self) -> None:
+        """The timer of usrloc: tell the script of each binding whose time is over."""
+        for uri, binding in self.registrar.expire() if self._ended else []:
+            self.registrar.expiring(uri, binding)
+            self.run(self._ended, Context("timer", _NO_MESSAGE, Origin()), "usrloc:contact-expired")
+            self.registrar.reg_free_contacts("exp")
 
     def run_timer(self, route: str) -> list[Sent]:
         """An rtimer fires."""

@@ -38,6 +38,7 @@ class Registrar:
         self._bindings: dict[str, list[Binding]] = {}
         self._numbers = itertools.count(1)
         self._fetched: dict[str, list[Binding]] = {}
+        self._expiring = ""
 
     def bindings(self, uri: str) -> list[Binding]:
         """The live bindings of an AoR."""
@@ -49,12 +50,36 @@ class Registrar:
         self._bindings.setdefault(uri, []).append(binding)
         return binding
 
+    def expire(self) -> list[tuple[str, Binding]]:
+        """Take out the bindings whose time is over, with their AoRs."""
+        gone = []
+        for uri, kept in self._bindings.items():
+            gone += [(uri, b) for b in kept if b.expires_at <= self._kamailio.now]
+            self._bindings[uri] = [b for b in kept if b.expires_at > self._kamailio.now]
+        return gone
+
+    def lose(self, received: str) -> None:
+        """For tests: the connection with that flow is gone, and its bindings with it (``handle_lost_tcp``)."""
+        for kept in self._bindings.values():
+            for binding in kept:
+                if binding.received == received:
+                    binding.expires_at = self._kamailio.now
+
+    def expiring(self, uri: str, binding: Binding) -> None:
+        """What the event route of an ended binding sees as profile ``exp``."""
+        self._fetched["exp"] = [binding]
+        self._expiring = uri.removeprefix("sip:")
+
     def _ruid(self) -> str:
         return f"uloc-fake-{next(self._numbers):x}"
 
     def fetched(self, profile: str) -> list[Binding]:
         """What reg_fetch_contacts put into a profile."""
         return self._fetched.get(profile, [])
+
+    def aor_of(self, profile: str) -> str | None:
+        """The AoR a profile is about, without its scheme; only that of an ended binding is modelled."""
+        return self._expiring if profile == "exp" and self._fetched.get("exp") else None
 
     # -- the interface of the module
 

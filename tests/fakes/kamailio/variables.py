@@ -18,6 +18,7 @@ _HEADER = re.compile(r"^\$hdr\(([\w-]+)\)$")
 _ALL_HEADERS = re.compile(r"^\$\(hdr\(([\w-]+)\)\[(\*|\d+)\]\)$")
 _AVP = re.compile(r"^\$avp\((\w+)\)$")
 _CONTACT = re.compile(r"^\$\(ulc\((\w+)=>(ruid|addr|received)\)\[(\d+)\]\)$")
+_EXPIRED = re.compile(r"^\$ulc\((\w+)=>(aor|received)\)$")
 _WALK = re.compile(r"^\$shtit(key|val)\((\w+)\)$")
 _USERNAME = re.compile(r'username\s*=\s*"((?:[^"\\]|\\.)*)"', re.IGNORECASE)
 
@@ -67,6 +68,11 @@ class PseudoVariables:
             return {"ruid": binding.ruid, "addr": binding.contact, "received": binding.received or None}[
                 found[2]
             ]
+        if found := _EXPIRED.match(name):
+            registrar = self._kamailio.registrar
+            if found[2] == "aor":
+                return registrar.aor_of(found[1])
+            return next((b.received or None for b in registrar.fetched(found[1])), None)
         if found := _WALK.match(name):
             item = self._kamailio.htable.at(found[2])
             return None if item is None else item[found[1] == "val"]

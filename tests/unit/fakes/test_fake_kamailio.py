@@ -25,7 +25,7 @@ class Handler:
         self.kamailio = kamailio
         for name, script in routes.items():
             setattr(self, name, self._bound(script))
-        for name in ("ksr_request_route", "ksr_reply_route"):
+        for name in ("ksr_request_route", "ksr_reply_route", "ksr_registrar_event"):
             if name not in routes:
                 setattr(self, name, lambda *_: 1)
 
@@ -488,6 +488,27 @@ def test_a_binding_ends_with_its_time_and_short_times_are_raised() -> None:
     assert fake.registrar.registered_uri("location", "sip:a@x") == 1
     fake.advance(2)
     assert fake.registrar.registered_uri("location", "sip:a@x") == -1
+
+
+def test_the_end_of_a_binding_is_told_to_the_script_once() -> None:
+    told = []
+
+    def script(k: FakeKamailio) -> int:
+        told.append((k.pv.get("$ulc(exp=>aor)"), k.pv.get("$ulc(exp=>received)")))
+        return 1
+
+    fake = kamailio(ksr_registrar_event=script)
+    fake.registrar.bind("sip:a@x", "sip:a@192.0.2.1", 60)
+    fake.registrar.bind("sip:b@x", "sip:b@192.0.2.2", 600, "sip:192.0.2.2:40000;transport=tcp")
+    fake.advance(59)
+    assert told == []
+    fake.advance(2)
+    assert told == [("a@x", None)]
+    fake.registrar.lose("sip:192.0.2.2:40000;transport=tcp")
+    fake.advance(1)
+    assert told[1:] == [("b@x", "sip:192.0.2.2:40000;transport=tcp")]
+    fake.advance(600)
+    assert len(told) == 2
 
 
 def test_two_contacts_in_one_register_are_both_kept() -> None:
