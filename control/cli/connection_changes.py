@@ -125,7 +125,8 @@ def check_route(spec: ConnectionSpec) -> None:
     if not spec.host or (is_address(spec.host) and not spec.outbound_proxy):
         return
     # DNS is of no use to the other commands, and slow to load.
-    from control.edge.locator import LocateError, Locator  # noqa: PLC0415
+    from control.edge.errors import LocateError  # noqa: PLC0415
+    from control.edge.locator import Locator  # noqa: PLC0415
 
     field = "outbound_proxy" if spec.outbound_proxy else "host"
 

@@ -6,6 +6,9 @@ EdgeError
 │   ├── RpcTimeoutError        no answer in time: Kamailio is stuck or has just died
 │   └── RpcRefusedError        Kamailio answered with an error
 ├── EventsSocketError          the port of Kamailio's events cannot be bound
+├── LocateError
+│   ├── HostNotFoundError      DNS knows no such host, or no SIP service there
+│   └── NameServerError        the name servers do not answer, or with an error
 └── LedgerUnavailableError     the database is away or locked: try again
 """
 
@@ -50,6 +53,24 @@ class EventsSocketError(EdgeError):
     """Nothing can be heard from Kamailio: the port is taken or not ours."""
 
     id = "edge-events-socket"
+
+
+class LocateError(EdgeError):
+    """Where a PBX is could not be found out; the text says why."""
+
+    id = "edge-locate"
+
+
+class HostNotFoundError(LocateError):
+    """DNS has answered, and there is no such host."""
+
+    id = "edge-host-not-found"
+
+
+class NameServerError(LocateError):
+    """The name servers did not answer, or with an error: whether there is such a host is unknown."""
+
+    id = "edge-name-server"
 
 
 class LedgerUnavailableError(EdgeError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -14,7 +14,6 @@ from control.edge.tokens import TokenBook
 from control.edge.waker import Waker
 from kemi.wire import (
     CallEvent,
-    ConnectionDoc,
     CounterEvent,
     Event,
     HelloEvent,
@@ -30,8 +29,7 @@ log = structlog.get_logger(__name__)
 class Intake:
     """Sorts events. ``push_tokens`` reads a REGISTER's pn-*; None: it has none that can be used.
 
-    ``connections`` gives the documents that Kamailio has; ``hello`` is called when Kamailio has started.
-    ``counters`` sums up what Kamailio counted.
+    ``hello`` is called when Kamailio has started. ``counters`` sums up what Kamailio counted.
     """
 
     def __init__(
@@ -41,14 +39,12 @@ class Intake:
         tokens: TokenBook,
         remember: Callable[[Entry], None],
         push_tokens: Callable[[RegisterEvent], Sequence[PushToken] | None],
-        connections: Callable[[], Mapping[str, ConnectionDoc]],
         hello: Callable[[], None],
     ) -> None:
         self._waker = waker
         self._tokens = tokens
         self._remember = remember
         self._push_tokens = push_tokens
-        self._connections = connections
         self._hello = hello
         self.counters: Counter[str] = Counter()
 
@@ -84,9 +80,8 @@ class Intake:
         self._remember(event)
 
     def _upstream(self, event: UpstreamEvent) -> None:
-        document = self._connections().get(event.connection)
-        learn = bool(event.realm) and document is not None and not document.realm
-        self._remember(UpstreamSeen(event, learn))
+        # Once it is registered, its realm is known.
+        self._remember(UpstreamSeen(event, learn=bool(event.realm) and event.state != "registered"))
 
 
 def _step(event: CallEvent) -> Step:

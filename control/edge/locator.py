@@ -17,7 +17,7 @@ import dns.resolver
 from control.domain.connection import AUTO, WIRE_TRANSPORTS, is_address
 from control.domain.sip_address import parse
 from control.domain.targets import Hop, Located, Route
-from control.edge.errors import EdgeError
+from control.edge.errors import HostNotFoundError, NameServerError
 
 QUERY_S = 3.0  # how long one question may take, over all name servers
 HOSTS_FILE = Path("/etc/hosts")
@@ -28,24 +28,6 @@ _SRV = {"udp": "_sip._udp", "tcp": "_sip._tcp", "tls": "_sips._tcp"}
 _NAPTR = {"SIP+D2U": "udp", "SIP+D2T": "tcp", "SIPS+D2T": "tls"}  # RFC 3263 §4.1
 _FOREVER = 1e9
 _RANK = 65_536  # more than any SRV priority: what a better NAPTR record names is tried first
-
-
-class LocateError(EdgeError):
-    """Where a PBX is could not be found out; the text says why."""
-
-    id = "edge-locate"
-
-
-class HostNotFoundError(LocateError):
-    """DNS has answered, and there is no such host."""
-
-    id = "edge-host-not-found"
-
-
-class NameServerError(LocateError):
-    """The name servers did not answer, or with an error: whether there is such a host is unknown."""
-
-    id = "edge-name-server"
 
 
 @dataclass(frozen=True)

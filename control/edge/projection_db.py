@@ -11,13 +11,31 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-from kemi.wire import TABLE_CONNECTION, TABLE_DEVICE, TABLE_LINE, TABLE_UPSTREAM
+from control.domain.targets import Located, Route
+from control.edge import located_text
+from kemi.wire import (
+    TABLE_CONNECTION,
+    TABLE_DEVICE,
+    TABLE_LINE,
+    TABLE_NUMBER,
+    TABLE_TRUNK,
+    TABLE_UPSTREAM,
+)
 
-PROJECTED = (TABLE_DEVICE, TABLE_LINE, TABLE_CONNECTION)
+PROJECTED = (TABLE_DEVICE, TABLE_LINE, TABLE_CONNECTION, TABLE_TRUNK, TABLE_NUMBER)
 TABLES = (*PROJECTED, TABLE_UPSTREAM)
 
-Key = tuple[str, str]  # table, key
+
+class Unsent(NamedTuple):
+    """A document that Kamailio has not confirmed yet; ``value`` None: it is gone. ``number`` is the note's."""
+
+    number: int
+    table: str
+    key: str
+    value: str | None
+
 
 # htable reads each column by its name; the version is checked by the table's name (Kamailio htable, dbtable).
 _HTABLE_VERSION = 2
@@ -56,34 +74,53 @@ class ProjectionDb:
         self._db.close()
 
     def replace_all(self, documents: Mapping[str, Mapping[str, str]]) -> int:
-        """Make the tables hold these documents and no others; how many rows differed."""
-        changes: dict[str, dict[str, str | None]] = {}
-        for table, wanted in documents.items():
-            held = self.documents(table)
-            gone: dict[str, str | None] = dict.fromkeys(held.keys() - wanted.keys())
-            changes[table] = gone | {key: value for key, value in wanted.items() if held.get(key) != value}
-        return self.apply(changes)
+        """Make these tables hold these documents and no others; how many rows differed."""
+        self.begin_replacing()
+        count = sum(self.put_page(table, page) for table, page in documents.items())
+        return count + self.finish_replacing(documents)
+
+    def begin_replacing(self) -> None:
+        """From now on ``put_page`` says what the tables are to hold, until ``finish_replacing``."""
+        with self._transaction() as db:
+            db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (table_name TEXT, key_name TEXT)")
+            db.execute("CREATE UNIQUE INDEX IF NOT EXISTS temp.wanted_key ON wanted (table_name, key_name)")
+            db.execute("DELETE FROM wanted")
+
+    def put_page(self, table: str, documents: Mapping[str, str]) -> int:
+        """Write some of a table's documents; how many rows differed."""
+        with self._transaction() as db:
+            db.executemany("INSERT OR IGNORE INTO wanted VALUES (?, ?)", [(table, key) for key in documents])
+            return _apply(db, table, documents)
+
+    def finish_replacing(self, tables: Iterable[str]) -> int:
+        """What no page of these tables held is gone; how many rows that were."""
+        count = 0
+        with self._transaction() as db:
+            for table in tables:
+                query = (
+                    f"SELECT key_name FROM {_known(table)} WHERE key_name NOT IN"  # noqa: S608
+                    " (SELECT key_name FROM wanted WHERE table_name = ?)"
+                )
+                gone = [str(row[0]) for row in db.execute(query, (table,))]
+                count += _apply(db, table, dict.fromkeys(gone))
+            db.execute("DELETE FROM wanted")
+        return count
 
     def apply(self, changes: Mapping[str, Mapping[str, str | None]]) -> int:
         """Write changed documents, None for one that is gone; how many rows differed."""
-        count = 0
         with self._transaction() as db:
-            for table, documents in changes.items():
-                for key, value in documents.items():
-                    if _write(db, table, key, value):
-                        count += 1
-                        db.execute("INSERT OR IGNORE INTO unsent VALUES (?, ?)", (table, key))
-        return count
+            return sum(_apply(db, table, documents) for table, documents in changes.items())
 
-    def unsent(self) -> dict[Key, str | None]:
-        """What Kamailio has not confirmed yet: the document by table and key, None for one that is gone."""
-        notes = self._db.execute("SELECT table_name, key_name FROM unsent ORDER BY rowid").fetchall()
-        return {(table, key): self._value(table, key) for table, key in notes}
+    def unsent(self, after: int = 0, limit: int = 500) -> list[Unsent]:
+        """What Kamailio has not confirmed yet, oldest first; ``after`` is the number of the last one seen."""
+        query = "SELECT rowid, table_name, key_name FROM unsent WHERE rowid > ? ORDER BY rowid LIMIT ?"
+        notes = self._db.execute(query, (after, limit)).fetchall()
+        return [Unsent(number, table, key, self._value(table, key)) for number, table, key in notes]
 
-    def confirm(self, sent: Iterable[Key]) -> None:
+    def confirm(self, sent: Iterable[Unsent]) -> None:
         """Kamailio has these as they stand here."""
         with self._transaction() as db:
-            db.executemany("DELETE FROM unsent WHERE table_name = ? AND key_name = ?", list(sent))
+            db.executemany("DELETE FROM unsent WHERE rowid = ?", [(note.number,) for note in sent])
 
     def tell_again(self, table: str) -> None:
         """Kamailio must be told the whole table anew."""
@@ -106,17 +143,17 @@ class ProjectionDb:
                 if not only_missing or self._value(TABLE_UPSTREAM, connection) is None:
                     _write(db, TABLE_UPSTREAM, connection, document)
 
-    def addresses(self) -> dict[str, list[str]]:
-        """The IP addresses of PBX hosts, as last kept: a dead name server takes no PBX away at our restart."""
-        return {str(host): str(found).split() for host, found in self._db.execute("SELECT * FROM address")}
+    def located(self) -> dict[Route, Located]:
+        """Where routes led, as last kept: a dead name server takes no PBX away at our restart."""
+        rows = self._db.execute("SELECT route, servers FROM located")
+        return {located_text.read_route(route): located_text.read(servers) for route, servers in rows}
 
-    def keep_addresses(self, addresses: Mapping[str, Iterable[str]]) -> None:
+    def keep_located(self, located: Mapping[Route, Located]) -> None:
         """Keep these in place of those that were kept."""
+        rows = [(located_text.write_route(r), located_text.write(found)) for r, found in located.items()]
         with self._transaction() as db:
-            db.execute("DELETE FROM address")
-            db.executemany(
-                "INSERT INTO address VALUES (?, ?)", [(h, " ".join(a)) for h, a in addresses.items()]
-            )
+            db.execute("DELETE FROM located")
+            db.executemany("INSERT INTO located VALUES (?, ?)", rows)
 
     def _value(self, table: str, key: str) -> str | None:
         query = f"SELECT key_value FROM {_known(table)} WHERE key_name = ?"  # noqa: S608
@@ -149,12 +186,24 @@ def _create(db: sqlite3.Connection) -> None:
         "CREATE TABLE IF NOT EXISTS unsent"
         " (table_name TEXT NOT NULL, key_name TEXT NOT NULL, UNIQUE (table_name, key_name))"
     )
-    db.execute("CREATE TABLE IF NOT EXISTS address (host TEXT PRIMARY KEY NOT NULL, addresses TEXT NOT NULL)")
+    db.execute("DROP TABLE IF EXISTS address")  # of the first version
+    db.execute("CREATE TABLE IF NOT EXISTS located (route TEXT PRIMARY KEY NOT NULL, servers TEXT NOT NULL)")
     for table in TABLES:
         db.execute(_SCHEMA.format(table=table))
         db.execute(f"CREATE UNIQUE INDEX IF NOT EXISTS {table}_key ON {table} (key_name)")
         if db.execute("SELECT 1 FROM version WHERE table_name = ?", (table,)).fetchone() is None:
-            db.execute("INSERT INTO version VALUES (?, ?)", (table, _HTABLE_VERSION))
+            db.execute(
+                "INSERT INTO version (table_name, table_version) VALUES (?, ?)", (table, _HTABLE_VERSION)
+            )
+
+
+def _apply(db: sqlite3.Connection, table: str, documents: Mapping[str, str | None]) -> int:
+    count = 0
+    for key, value in documents.items():
+        if _write(db, table, key, value):
+            count += 1
+            db.execute("INSERT OR IGNORE INTO unsent VALUES (?, ?)", (table, key))
+    return count
 
 
 def _write(db: sqlite3.Connection, table: str, key: str, value: str | None) -> bool:

@@ -4,66 +4,93 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
 
 from control.domain.push import PushToken
+from control.domain.targets import Located, Route
 from control.edge.db_thread import DbThread
 from control.edge.errors import LedgerUnavailableError, RpcError, RpcRefusedError
-from control.edge.projection_db import PROJECTED, Key, ProjectionDb
-from control.edge.resolver import Lookup, Resolver, system_lookup
+from control.edge.projection_db import PROJECTED, ProjectionDb, Unsent
+from control.edge.resolver import Locate, Resolver
 from control.edge.rpc import Calls
-from kemi.wire import TABLE_CONNECTION, ConnectionDoc
+from kemi.wire import TABLE_CHANGES, TABLE_CONNECTION, TABLE_DEVICE, TABLE_LINE
 
 log = structlog.get_logger(__name__)
 
 POLL_S = 0.2
 RETRY_S = 1.0
 
-TABLE_CHANGES = "changes"  # connection id -> anything: Kamailio's registrar takes the connection anew
+# Read page by page: 100,000 connections are never in this process's memory at once.
+_PAGED = (TABLE_DEVICE, TABLE_LINE, TABLE_CONNECTION)
 _TELL_AT_ONCE = 500
-Addresses = Mapping[str, Sequence[str]]
+
+Where = Mapping[Route, Located]
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What the database says: documents (None: gone) and push tokens by device id (empty: none).
+    """What changed up to row ``head`` of the outbox: documents (None: gone), and push tokens by device id (empty: none).
 
-    ``complete`` says that there is nothing else; ``head`` is the last row of the outbox that this covers.
+    ``whole`` are tables that are told as wholes.
     """
 
     head: int
     documents: Mapping[str, Mapping[str, str | None]]
     tokens: Mapping[str, Sequence[PushToken]] = field(repr=False)
-    complete: bool
+    whole: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+class Page(Protocol):
+    """Some documents of a table; ``last`` is what the next page comes after, empty: there is none."""
+
+    @property
+    def documents(self) -> Mapping[str, str]:
+        """By key."""
+
+    @property
+    def last(self) -> str:
+        """Where to go on."""
 
 
 class Source(Protocol):
     """The database as the projector reads it, in a thread. Raises LedgerUnavailableError."""
 
-    def hosts(self) -> set[str]:
-        """Names of PBX hosts to be resolved."""
+    def head(self) -> int:
+        """The last row of the outbox."""
 
-    def everything(self, addresses: Addresses) -> Changes:
-        """All documents and tokens."""
+    def routes(self) -> set[Route]:
+        """Where the connections lead, to be looked up."""
 
-    def since(self, head: int, addresses: Addresses) -> Changes | None:
+    def tokens(self) -> Mapping[str, Sequence[PushToken]]:
+        """All push tokens by device id."""
+
+    def page(self, where: Where, table: str, after: str, route: Route | None = None) -> Page:
+        """Documents of a table after a row; with a route, those of its connections alone."""
+
+    def whole(self, where: Where) -> Mapping[str, Mapping[str, str]]:
+        """The tables that are told as wholes."""
+
+    def since(self, head: int, where: Where) -> Changes | None:
         """What changed after a row of the outbox; None if nothing did."""
 
-    def upstream(self) -> dict[str, str]:
-        """The registrar's durable state by connection id, as last recorded."""
+    def upstream(self, after: str) -> Mapping[str, str]:
+        """Some of the registrar's durable state by connection id after one, as last recorded; empty: that was all."""
+
+    def place(self, nowhere: Iterable[Route], at: float) -> None:
+        """Connections along these routes, and no others, have a PBX that cannot be found."""
 
 
 class Projector:
-    """Keeps Kamailio's tables ``device``, ``line`` and ``connection`` as the database wants them.
+    """Keeps Kamailio's tables as the database wants them.
 
-    ``on_tokens`` is handed tokens read from the database, and whether they are all. ``connections`` are the
-    documents as last read; ``ready`` is set once everything was read and written. ``counters`` counts
-    ``changed``, ``told``, ``refused``, ``mended`` and ``failed``.
+    ``on_tokens`` is handed tokens read from the database, and whether they are all; ``ready`` is set once everything was
+    read and written. ``counters`` counts ``changed``, ``told``, ``refused``, ``mended`` and ``failed``.
     """
 
     def __init__(
@@ -74,30 +101,30 @@ class Projector:
         rpc: Calls,
         thread: DbThread,
         on_tokens: Callable[[Mapping[str, Sequence[PushToken]], bool], None],
-        lookup: Lookup = system_lookup,
+        locate: Locate,
     ) -> None:
         self._source = source
         self._file = file
         self._rpc = rpc
         self._thread = thread
         self._on_tokens = on_tokens
-        self._resolver = Resolver(self.rebuild, lookup, file.addresses())
+        self._resolver = Resolver(locate, self._moved, file.located())
+        self._relocated: set[Route] = set()
+        self._kept = dict(self._resolver.located)
         self._head = 0
         self._stale = True  # everything is to be read
         self._untold = True  # projection.db may hold what Kamailio was not told
         self._unverified = True
         self._nudged = asyncio.Event()
         self.ready = asyncio.Event()
-        self.connections: dict[str, ConnectionDoc] = {}
         self.counters: Counter[str] = Counter()
 
     def nudge(self) -> None:
         """Something was changed just now: do not wait for the next look at the outbox."""
         self._nudged.set()
 
-    def rebuild(self) -> None:
-        """Read everything anew."""
-        self._stale = True
+    def _moved(self, route: Route) -> None:
+        self._relocated.add(route)
         self._nudged.set()
 
     def mend(self) -> None:
@@ -123,7 +150,8 @@ class Projector:
     async def _round(self) -> bool:
         """One look at the outbox and what follows from it; False if something was in the way."""
         try:
-            await self._read()
+            await (self._read_everything() if self._stale else self._read())
+            await self._relocate()
             await self._tell()
             await self._verify()
         except (LedgerUnavailableError, sqlite3.Error) as error:
@@ -144,76 +172,113 @@ class Projector:
 
     # ------------------------------------------------------------------------------------------ steps
 
-    async def _read(self) -> None:
-        changes = await self._changes()
-        if changes is None:
-            return
-        self._on_tokens(changes.tokens, changes.complete)
-        if changes.complete:
-            whole = {t: {k: v for k, v in d.items() if v is not None} for t, d in changes.documents.items()}
-            count = await self._thread.run(self._file.replace_all, whole)
-            await self._thread.run(self._restore_upstream)
-            await self._thread.run(self._file.keep_addresses, self._resolver.addresses)
-        else:
-            count = await self._thread.run(self._file.apply, changes.documents)
-        self._head = changes.head
-        self._untold = self._untold or count > 0
-        self.counters["changed"] += count
-        self._keep_connections(changes)
+    async def _read_everything(self) -> None:
+        run, where = self._thread.run, self._resolver.located
+        head = await run(self._source.head)  # what changes while this is read is read again afterwards
+        await self._resolver.need(await run(self._source.routes))
+        self._on_tokens(await run(self._source.tokens), True)
+        await run(self._file.begin_replacing)
+        count = 0
+        for table in _PAGED:
+            after = ""
+            while True:
+                page = await run(self._source.page, where, table, after)
+                count += await run(self._file.put_page, table, page.documents)
+                if not page.last:
+                    break
+                after = page.last
+        for table, documents in (await run(self._source.whole, where)).items():
+            count += await run(self._file.put_page, table, documents)
+        count += await run(self._file.finish_replacing, PROJECTED)
+        await self._restore_upstream()
+        await self._place()
+        self._head, self._stale = head, False
+        self._changed(count)
         self.ready.set()
 
-    async def _changes(self) -> Changes | None:
-        if self._stale:
-            self._stale = False  # whoever asks for a rebuild while this is read gets another round
-            try:
-                await self._resolver.need(await self._thread.run(self._source.hosts))
-                return await self._thread.run(self._source.everything, self._resolver.addresses)
-            except BaseException:
-                self._stale = True
-                raise
-        changes = await self._thread.run(self._source.since, self._head, self._resolver.addresses)
-        if changes is not None and changes.documents.get(TABLE_CONNECTION):
-            hosts = await self._thread.run(self._source.hosts)
-            if not hosts <= self._resolver.addresses.keys():
-                await self._resolver.need(hosts)
-                changes = await self._thread.run(self._source.since, self._head, self._resolver.addresses)
-        return changes
+    async def _read(self) -> None:
+        run, where = self._thread.run, self._resolver.located
+        changes = await run(self._source.since, self._head, where)
+        if changes is None:
+            return
+        if changes.documents.get(TABLE_CONNECTION):
+            if await self._resolver.need(await run(self._source.routes)):
+                changes = await run(self._source.since, self._head, where) or changes
+            await self._place()
+        self._on_tokens(changes.tokens, False)
+        count = await run(self._file.apply, changes.documents)
+        if changes.whole:
+            count += await run(self._file.replace_all, changes.whole)
+        self._head = changes.head
+        self._changed(count)
 
-    def _restore_upstream(self) -> None:
+    async def _relocate(self) -> None:
+        """Write the documents of connections whose route leads elsewhere now."""
+        run, where = self._thread.run, self._resolver.located
+        if not self._relocated:
+            return
+        moved, self._relocated = self._relocated, set()
+        count = 0
+        try:
+            for route in moved:
+                after = ""
+                while True:
+                    page = await run(self._source.page, where, TABLE_CONNECTION, after, route)
+                    count += await run(self._file.apply, {TABLE_CONNECTION: page.documents})
+                    if not page.last:
+                        break
+                    after = page.last
+            count += await run(self._file.replace_all, await run(self._source.whole, where))
+            await self._place()
+        except BaseException:
+            self._relocated |= moved
+            raise
+        finally:
+            self._changed(count)
+
+    async def _place(self) -> None:
+        """Say which connections lead nowhere, and keep where the others lead for the next incarnation."""
+        await self._thread.run(self._source.place, self._resolver.missing, time.time())
+        located = dict(self._resolver.located)
+        if located != self._kept:
+            await self._thread.run(self._file.keep_located, located)
+            self._kept = located
+
+    def _changed(self, count: int) -> None:
+        self._untold = self._untold or count > 0
+        self.counters["changed"] += count
+
+    async def _restore_upstream(self) -> None:
         """A lost projection.db gets the registrar's state back from the database, so that nothing restarts."""
-        self._file.keep_upstream(self._source.upstream(), only_missing=True)
+        after = ""
+        while some := await self._thread.run(self._source.upstream, after):
+            await self._thread.run(self._keep_upstream, some)
+            after = max(some)
 
-    def _keep_connections(self, changes: Changes) -> None:
-        if changes.complete:
-            self.connections = {}
-        for key, text in changes.documents.get(TABLE_CONNECTION, {}).items():
-            if text is None:
-                self.connections.pop(key, None)
-            else:
-                self.connections[key] = ConnectionDoc.decode(text)
+    def _keep_upstream(self, some: Mapping[str, str]) -> None:
+        self._file.keep_upstream(some, only_missing=True)
 
     async def _tell(self) -> None:
         if not self._untold:
             return
         self._untold = False
-        refused = 0
+        refused, seen = 0, 0
         try:
-            unsent = list((await self._thread.run(self._file.unsent)).items())
-            for start in range(0, len(unsent), _TELL_AT_ONCE):
-                some = unsent[start : start + _TELL_AT_ONCE]
-                results = await asyncio.gather(*(self._tell_one(key, value) for key, value in some))
-                taken = [key for (key, _), ok in zip(some, results, strict=True) if ok]
+            while some := await self._thread.run(self._file.unsent, seen, _TELL_AT_ONCE):
+                results = await asyncio.gather(*(self._tell_one(note) for note in some))
+                taken = [note for note, ok in zip(some, results, strict=True) if ok]
                 await self._thread.run(self._file.confirm, taken)
                 self.counters["told"] += len(taken)
                 refused += len(some) - len(taken)
+                seen = some[-1].number
         except BaseException:
             self._untold = True
             raise
         self.counters["refused"] += refused
 
-    async def _tell_one(self, key: Key, value: str | None) -> bool:
+    async def _tell_one(self, note: Unsent) -> bool:
         """Whether Kamailio took it. A refusal leaves the note: the next Kamailio may be another version."""
-        table, name = key
+        _, table, name, value = note
         try:
             if value is None:
                 await self._rpc.call("htable.delete", table, name)

@@ -48,7 +48,7 @@ class TokenDied:
 
 @dataclass(frozen=True)
 class UpstreamSeen:
-    """The state of a connection at its PBX; ``learn``: its realm is not known here yet."""
+    """The state of a connection at its PBX; ``learn``: its realm may not be known here yet."""
 
     event: UpstreamEvent
     learn: bool

@@ -1,77 +1,125 @@
-"""Names of PBX hosts to IP addresses, away from the SIP path: Kamailio is only ever given addresses."""
+"""Where each route leads, looked up again as its records run out, away from the SIP path: Kamailio is only given addresses."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
+import heapq
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import structlog
 
+from control.domain.targets import Located, Route
+from control.edge.errors import LocateError
+from control.edge.locator import Found
+
 log = structlog.get_logger(__name__)
 
-REFRESH_S = 60.0
-LOOKUP_S = 5.0
+NEED_S = 0.5  # how long whoever needs new routes waits for them; what comes later is told later
+LOOKUP_S = 10.0  # all questions of one route together
+SHORTEST_S, LONGEST_S = 30.0, 3600.0  # a record's time to live is taken within these
+RETRY_S = 30.0  # after a look-up that failed
+_AT_ONCE = 20
 
-Lookup = Callable[[str], Awaitable[list[str]]]
-
-
-async def system_lookup(host: str) -> list[str]:
-    """IPv4 before IPv6, each sorted, so that an answer in another order is the same answer. Raises OSError."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-    addresses = {(family == socket.AF_INET6, str(sockaddr[0])) for family, _, _, _, sockaddr in found}
-    return [address for _, address in sorted(addresses)]
+Locate = Callable[[Route], Awaitable[Found]]
 
 
 class Resolver:
-    """Addresses of hosts, kept when a refresh fails: a name server that is down takes no PBX away.
+    """Keeps ``located`` for the routes that are needed. What was found last is kept when a look-up fails: a name server
+    that is down takes no PBX away.
 
-    ``addresses`` is what is known, at first ``known`` of an earlier life; a host that was never found is
-    absent. ``on_change`` is called when a refresh brought other addresses. ``counters`` counts ``failed``.
+    ``known`` is what an earlier life has found. ``on_change`` is called with each route that leads elsewhere now, or that
+    turned out to lead nowhere, unless somebody waits for it in ``need``. ``counters`` counts ``failed``.
     """
 
     def __init__(
-        self,
-        on_change: Callable[[], None],
-        lookup: Lookup = system_lookup,
-        known: Mapping[str, Sequence[str]] | None = None,
+        self, locate: Locate, on_change: Callable[[Route], None], known: Mapping[Route, Located] | None = None
     ) -> None:
+        self._locate = locate
         self._on_change = on_change
-        self._lookup = lookup
-        self.addresses: dict[str, Sequence[str]] = dict(known or {})
-        self._hosts: frozenset[str] = frozenset()
+        self.located: dict[Route, Located] = dict(known or {})
+        self._routes: frozenset[Route] = frozenset()
+        self._failed: set[Route] = set()
+        self._awaited: set[Route] = set()
+        self._due: list[tuple[float, Route]] = []
+        self._tasks: dict[Route, asyncio.Task[None]] = {}
+        self._scheduled = asyncio.Event()
+        self._few = asyncio.Semaphore(_AT_ONCE)
         self.counters: Counter[str] = Counter()
 
-    async def need(self, hosts: Iterable[str]) -> None:
-        """From now on these hosts are looked up; returns once the new ones have been tried."""
-        wanted = frozenset(hosts)
-        new = wanted - self._hosts
-        self._hosts = wanted
-        if new:
-            await asyncio.gather(*(self._refresh(host) for host in sorted(new)))
+    @property
+    def missing(self) -> set[Route]:
+        """The routes that are needed and lead nowhere, as far as is known."""
+        return {route for route in self._failed if route not in self.located}
+
+    async def need(self, routes: Iterable[Route], within: float | None = None) -> bool:
+        """From now on these routes are followed, and no others; whether some are new.
+
+        Returns once the new ones have been looked up, or after ``within`` seconds (NEED_S if None).
+        """
+        wanted = frozenset(routes)
+        new = wanted - self._routes
+        self._routes = wanted
+        self._failed &= wanted
+        for route in self.located.keys() - wanted:
+            del self.located[route]
+        if not new:
+            return False
+        self._awaited |= new
+        try:
+            patience = NEED_S if within is None else within
+            await asyncio.wait([self._start(route) for route in sorted(new)], timeout=patience)
+        finally:
+            self._awaited -= new
+        return True
 
     async def run(self) -> None:
-        """Look all hosts up again once a minute, for ever."""
-        while True:
-            await asyncio.sleep(REFRESH_S)
-            await self.refresh()
-
-    async def refresh(self) -> None:
-        """Look all hosts up again."""
-        before = dict(self.addresses)
-        await asyncio.gather(*(self._refresh(host) for host in sorted(self._hosts)))
-        if self.addresses != before:
-            self._on_change()
-
-    async def _refresh(self, host: str) -> None:
+        """Look each route up again when it is due, for ever."""
+        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(LOOKUP_S):
-                found = await self._lookup(host)
-        except (OSError, UnicodeError) as error:  # TimeoutError is an OSError
+            while True:
+                self._scheduled.clear()
+                pause = self._due[0][0] - loop.time() if self._due else None
+                if pause is None or pause > 0:
+                    try:
+                        async with asyncio.timeout(pause):
+                            await self._scheduled.wait()
+                    except TimeoutError:
+                        pass
+                    continue
+                _, route = heapq.heappop(self._due)
+                if route in self._routes:
+                    self._start(route)
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+
+    def _start(self, route: Route) -> asyncio.Task[None]:
+        task = self._tasks.get(route)
+        if task is None:
+            task = self._tasks[route] = asyncio.create_task(self._look(route), name=f"locate-{route.host}")
+            task.add_done_callback(lambda _: self._tasks.pop(route, None))
+        return task
+
+    async def _look(self, route: Route) -> None:
+        news, pause = False, RETRY_S
+        try:
+            async with self._few, asyncio.timeout(LOOKUP_S):
+                found = await self._locate(route)
+        except (LocateError, OSError) as error:  # TimeoutError is an OSError
             self.counters["failed"] += 1
-            log.warning("lookup-failed", host=host, error=str(error) or f"no answer within {LOOKUP_S} s")
+            log.warning("lookup-failed", host=route.host, error=str(error) or f"no answer in {LOOKUP_S} s")
+            news = route not in self.located and route not in self._failed
+            self._failed.add(route)
+        else:
+            news = self.located.get(route) != found.located
+            pause = min(max(found.ttl, SHORTEST_S), LONGEST_S)
+            if route in self._routes:
+                self.located[route] = found.located
+            self._failed.discard(route)
+        if route not in self._routes:
             return
-        if found:
-            self.addresses[host] = found
+        heapq.heappush(self._due, (asyncio.get_running_loop().time() + pause, route))
+        self._scheduled.set()
+        if news and route not in self._awaited:
+            self._on_change(route)

@@ -50,10 +50,9 @@ class _Wake:
 class Waker:
     """All held calls of this edge, by wake id. Nothing here waits for a database.
 
-    ``boot`` names this incarnation of the agent; ``early_ringing`` answers for a connection id; ``dropped``
-    is told of each dead token once: device, token, number of the change, and when the provider knew of it.
-    ``now`` is UNIX time in seconds. ``counters`` counts ``wakes``, ``pushes``, ``ringing``, ``gave-up``,
-    ``late`` and each outcome.
+    ``boot`` names this incarnation of the agent; ``dropped`` is told of each dead token once: device, token,
+    number of the change, and when the provider knew of it. ``now`` is UNIX time in seconds. ``counters`` counts
+    ``wakes``, ``pushes``, ``ringing``, ``gave-up``, ``late`` and each outcome.
     """
 
     def __init__(
@@ -65,7 +64,6 @@ class Waker:
         dispatch: Dispatch,
         note: Callable[[Step], None],
         dropped: Callable[[str, PushToken, int, float | None], None],
-        early_ringing: Callable[[str], bool],
         now: Callable[[], float],
     ) -> None:
         self._boot = boot
@@ -74,7 +72,6 @@ class Waker:
         self._dispatch = dispatch
         self._note = note
         self._dropped = dropped
-        self._early_ringing = early_ringing
         self._now = now
         self._loop = asyncio.get_running_loop()
         self._wakes: dict[str, _Wake] = {}
@@ -97,7 +94,7 @@ class Waker:
             ringing=event.ringing,
             pushable=self._pushable,
             deadline=event.deadline,
-            early_ringing=self._early_ringing(event.connection),
+            early_ringing=event.early_ringing,
             now=now,
             seen=self._seen.pop(event.call, None),
         )

@@ -103,12 +103,13 @@ def remove_connection(session: Session, name_or_id: str) -> None:
 
 
 def learn_realm(session: Session, connection_id: str, realm: str) -> bool:
-    """Keep the realm that the PBX challenged with; whether it is news.
+    """Keep the realm that the PBX challenged with first; whether it is news.
 
-    A realm that a person has set stays, and a connection that was removed meanwhile is no error.
+    Later ones are somebody else's, or the PBX was renamed: a person must say so (S7). A connection that was removed
+    meanwhile is no error.
     """
     row = session.get(Connection, connection_id)
-    if row is None or row.realm_fixed or not realm or row.realm == realm:
+    if row is None or row.realm or not realm:
         return False
     if printable(realm, 128) != realm or any(mark in realm for mark in ('"', "\\", "!!")):
         raise InvalidFieldError("realm", "the PBX challenged with a realm that cannot be answered safely")

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from control.domain import register_log
 from control.domain.register_log import Attempt
-from control.domain.registration_phrases import STOPPED, Standing, advice
+from control.domain.registration_phrases import STOPPED, UNRESOLVABLE, Standing, advice
 from control.domain.text import printable
 from control.services import alarms, registrations
 from control.store.models import Connection, UpstreamState
@@ -116,10 +116,34 @@ def standing(row: Connection, states: Mapping[str, Upstream], now: float) -> Sta
     )
 
 
-def durable(session: Session) -> dict[str, str]:
-    """Table ``upstream`` for Kamailio's start: {connection id: UpstreamDoc as JSON}."""
+def durable(session: Session, after: str = "", limit: int | None = None) -> dict[str, str]:
+    """Table ``upstream`` for Kamailio's start: {connection id: UpstreamDoc as JSON}, in the order of the ids."""
     query = select(UpstreamState.connection_id, UpstreamState.durable).where(UpstreamState.durable != "")
-    return {row.connection_id: row.durable for row in session.execute(query)}
+    query = query.where(UpstreamState.connection_id > after).order_by(UpstreamState.connection_id)
+    return {row.connection_id: row.durable for row in session.execute(query.limit(limit))}
+
+
+def misplaced(session: Session, nowhere: Iterable[str]) -> bool:
+    """Whether ``place`` would have something to say."""
+    lost, known = _lost(session, nowhere)
+    return lost != known
+
+
+def place(session: Session, nowhere: Iterable[str], at: float) -> None:
+    """These connections, and no others, have a PBX whose name has no address. ``at`` is UNIX seconds."""
+    lost, known = _lost(session, nowhere)
+    reports = [
+        Upstream(connection, at, "unreachable", reason="the host has no address", why=UNRESOLVABLE)
+        for connection in sorted(lost - known)
+    ]
+    reports += [Upstream(connection, at, "new") for connection in sorted(known - lost)]
+    if reports:
+        record(session, reports)
+
+
+def _lost(session: Session, nowhere: Iterable[str]) -> tuple[set[str], set[str]]:
+    marked = select(UpstreamState.connection_id).where(UpstreamState.why == UNRESOLVABLE)
+    return set(nowhere), set(session.scalars(marked))
 
 
 def _keep(row: UpstreamState, report: Upstream) -> None:

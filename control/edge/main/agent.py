@@ -15,6 +15,7 @@ from control.domain.push import PushToken
 from control.edge.db_thread import DbThread
 from control.edge.errors import LedgerUnavailableError
 from control.edge.intake import Intake
+from control.edge.locator import Locator
 from control.edge.main.ledger import DatabaseLedger
 from control.edge.main.readiness import ready
 from control.edge.projection_db import ProjectionDb
@@ -42,7 +43,6 @@ BEAT_S = 2.0
 CONNECT_S = 3.0  # how long the start waits for the providers' connections
 LAST_FLUSH_S = 3.0
 PRUNE_S = 3600.0
-OUTBOX_KEPT_S = 86_400.0  # an agent that was away for longer reads everything anyway
 
 
 class Agent:
@@ -59,7 +59,8 @@ class Agent:
         self._thread = DbThread()
         self._tokens = TokenBook()
         self._store = Store.open(settings.database.url, settings.home)
-        self._ledger = DatabaseLedger(self._store, settings.edge.domain)
+        identity_key = bytes.fromhex(settings.identity_key())
+        self._ledger = DatabaseLedger(self._store, settings.edge.domain, identity_key)
         self._dispatcher = Dispatcher(configured(settings.push))
         self._file = ProjectionDb(settings.projection_db)
         self._rpc = KamailioRpc(settings.rpc_socket, on_connect=self._kamailio_found)
@@ -69,6 +70,7 @@ class Agent:
             rpc=self._rpc,
             thread=self._thread,
             on_tokens=self._load_tokens,
+            locate=Locator().locate,
         )
         self._recorder = Recorder(
             self._ledger,
@@ -84,7 +86,6 @@ class Agent:
             dispatch=self._dispatcher.dispatch,
             note=self._recorder.put,
             dropped=self._drop_token,
-            early_ringing=self._early_ringing,
             now=time.time,
         )
         self._intake = Intake(
@@ -92,7 +93,6 @@ class Agent:
             tokens=self._tokens,
             remember=self._recorder.put,
             push_tokens=_push_tokens,
-            connections=lambda: self._projector.connections,
             hello=self._kamailio_found,
         )
         # Bound now, read once the tokens are here: the kernel keeps what comes in between.
@@ -188,7 +188,7 @@ class Agent:
             with contextlib.suppress(LedgerUnavailableError):  # the age of the last beat says it
                 await self._thread.run(self._ledger.beat, now, self._facts())
                 if now - pruned_at > PRUNE_S:
-                    await self._thread.run(self._ledger.prune, now - OUTBOX_KEPT_S)
+                    await self._thread.run(self._ledger.prune, now, self._settings.journal)
                     pruned_at = now
             await asyncio.sleep(BEAT_S)
 
@@ -197,7 +197,6 @@ class Agent:
             "boot": self.boot,
             "kamailio": self._rpc.connected,
             "devices_with_tokens": len(self._tokens),
-            "connections": len(self._projector.connections),
             "events": dict(self._receiver.counters),
             "wakes": dict(self._waker.counters),
             "rpc": dict(self._rpc.counters),
@@ -212,10 +211,6 @@ class Agent:
     def _drop_token(self, device: str, token: PushToken, change: int, known_at: float | None) -> None:
         log.info("token-dead", device=device, provider=token.provider, token=token.fingerprint)
         self._recorder.put(TokenDied(device, token, change, known_at))
-
-    def _early_ringing(self, connection: str) -> bool:
-        document = self._projector.connections.get(connection)
-        return document is None or document.early_ringing
 
 
 def _push_tokens(event: RegisterEvent) -> list[PushToken] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import structlog
@@ -13,10 +13,13 @@ from sqlalchemy.orm import Session
 
 from control.domain.errors import DomainError
 from control.domain.journal import Step
+from control.domain.push import PushToken
+from control.domain.targets import Route
 from control.edge.errors import LedgerUnavailableError
-from control.edge.projector import Addresses, Changes
+from control.edge.projector import Changes, Where
 from control.edge.recorder import Entry, TokenDied, TokensBrought, UpstreamSeen
 from control.services import (
+    alarms,
     connections,
     heartbeat,
     journal,
@@ -26,6 +29,8 @@ from control.services import (
     tokens,
     upstream,
 )
+from control.services.projection import Page, Projection
+from control.settings import JournalSettings
 from control.store.session import Store
 from kemi.wire import RegisterEvent
 
@@ -35,44 +40,69 @@ log = structlog.get_logger(__name__)
 _REFUSED = (SQLAlchemyError, DomainError, ValueError, OverflowError)
 
 
-class DatabaseLedger:
-    """One store, for ``domain``. For use by one thread at a time. ``counters`` counts ``refused`` entries."""
+_DAY_S = 86_400.0
+OUTBOX_KEPT_S = _DAY_S  # an agent that was away for longer reads everything anyway
 
-    def __init__(self, store: Store, domain: str) -> None:
+
+class DatabaseLedger:
+    """One store, for ``domain``; HA1s in documents are masked by ``identity_key``. For use by one thread at a time.
+
+    ``counters`` counts ``refused`` entries.
+    """
+
+    def __init__(self, store: Store, domain: str, identity_key: bytes) -> None:
         self._store = store
         self._domain = domain
+        self._identity_key = identity_key
         self.counters: Counter[str] = Counter()
 
     # ----------------------------------------------------------------------------------------- reading
 
-    def hosts(self) -> set[str]:
-        """Names of PBX hosts to be resolved."""
+    def head(self) -> int:
+        """The last row of the outbox."""
         with self._read() as session:
-            return projection.hosts(session)
+            return outbox.latest(session)
 
-    def everything(self, addresses: Addresses) -> Changes:
-        """All documents and tokens, and the outbox's last row before they were read."""
+    def routes(self) -> set[Route]:
+        """Where the connections lead, to be looked up."""
         with self._read() as session:
-            head = outbox.latest(session)
-            documents = projection.documents(session, self._domain, addresses)
-            return Changes(head, documents, tokens.tokens_of(session), complete=True)
+            return projection.routes(session)
 
-    def since(self, head: int, addresses: Addresses) -> Changes | None:
+    def tokens(self) -> Mapping[str, Sequence[PushToken]]:
+        """All push tokens by device id."""
+        with self._read() as session:
+            return tokens.tokens_of(session)
+
+    def page(self, where: Where, table: str, after: str = "", route: Route | None = None) -> Page:
+        """Documents of a table after a row; with a route, those of its connections alone."""
+        with self._read() as session:
+            return self._projection(where).page(session, table, after, route)
+
+    def whole(self, where: Where) -> Mapping[str, Mapping[str, str]]:
+        """The tables that are told as wholes."""
+        with self._read() as session:
+            return self._projection(where).whole(session)
+
+    def since(self, head: int, where: Where) -> Changes | None:
         """What changed after a row of the outbox; None if nothing did."""
         with self._read() as session:
             if outbox.latest(session) <= head:
                 return None
-            changes = outbox.since(session, head)
-            documents = projection.changed(session, self._domain, addresses, changes)
+            made, changes = self._projection(where), outbox.since(session, head)
+            documents = made.changed(session, changes)
             devices = {change.key for change in changes if change.kind in (outbox.TOKEN, outbox.DEVICE)}
             held = tokens.tokens_of(session, *devices) if devices else {}
             found = {device: held.get(device, []) for device in devices}
-            return Changes(changes[-1].id, documents, found, complete=False)
+            trunks = any(change.kind == outbox.TRUNK for change in changes)
+            return Changes(changes[-1].id, documents, found, made.whole(session) if trunks else {})
 
-    def upstream(self) -> dict[str, str]:
-        """The registrar's durable state by connection id, as last recorded."""
+    def upstream(self, after: str = "") -> dict[str, str]:
+        """Some of the registrar's durable state by connection id after one, as last recorded; empty: that was all."""
         with self._read() as session:
-            return upstream.durable(session)
+            return upstream.durable(session, after, limit=projection.PAGE)
+
+    def _projection(self, where: Where) -> Projection:
+        return Projection(self._domain, where, self._identity_key)
 
     # ----------------------------------------------------------------------------------------- writing
 
@@ -99,10 +129,25 @@ class DatabaseLedger:
         with self._write() as session:
             heartbeat.beat(session, heartbeat.EDGE, at, detail)
 
-    def prune(self, before: float) -> None:
-        """Forget the outbox's rows older than a UNIX time: every agent has read them."""
-        with self._write() as session:
-            outbox.prune(session, before)
+    def place(self, nowhere: Iterable[Route], at: float) -> None:
+        """Connections along these routes, and no others, have a PBX that cannot be found."""
+        with self._read() as session:
+            news = upstream.misplaced(session, list(projection.connections_of(session, nowhere)))
+        if news:
+            with self._write() as session:
+                upstream.place(session, list(projection.connections_of(session, nowhere)), at)
+
+    def prune(self, now: float, kept: JournalSettings) -> None:
+        """Forget what is older than is to be kept, and what every agent has read. ``now`` is UNIX seconds."""
+        steps: tuple[tuple[Callable[[Session, float], int], float], ...] = (
+            (outbox.prune, OUTBOX_KEPT_S),
+            (journal.prune, kept.keep_days * _DAY_S),
+            (registrations.prune, kept.register_log_days * _DAY_S),
+            (alarms.prune, kept.alarm_days * _DAY_S),
+        )
+        for prune, seconds in steps:
+            with self._write() as session:  # others may write in between
+                prune(session, now - seconds)
 
     @contextmanager
     def _read(self) -> Iterator[Session]:
@@ -191,4 +236,6 @@ def _upstream(entry: UpstreamSeen) -> upstream.Upstream:
         expires=event.expires,
         rtt_ms=event.rtt_ms,
         durable=event.durable,
+        why=event.why,
+        due=event.due,
     )

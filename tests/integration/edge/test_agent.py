@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from demo.sandbox import ProviderSandbox
-from kemi.wire import CallEvent, ConnectionDoc, HelloEvent, LineDoc, UpstreamEvent, WakeEndEvent
+from kemi.wire import CallEvent, ConnectionDoc, HelloEvent, LineDoc, UpstreamEvent, WakeEndEvent, unmask
 from tests.integration.edge.rig import AOR, Rig
 from tests.integration.edge.waiting import until
 
@@ -122,8 +122,9 @@ async def test_r3_a_realm_that_was_learned_reaches_kamailio_as_credentials_at_on
     await until(lambda: _known(rig, "asterisk"))
     assert time.monotonic() - asked < 1.0  # some 30 ms on a quiet machine
     document = ConnectionDoc.decode(await rig.document("connection", rig.connection))
-    assert len(document.ha1_md5) == 32
-    assert len(document.ha1_sha256) == 64
+    key = bytes.fromhex(rig.settings.identity_key())
+    assert len(unmask(document.ha1_md5, key, f"{rig.connection}/ha1_md5")) == 32
+    assert len(unmask(document.ha1_sha256, key, f"{rig.connection}/ha1_sha256")) == 64
     await until(lambda: rig.upstream_row() == '{"v":1}')
 
 

@@ -12,16 +12,19 @@ from control.domain.connection import ConnectionSpec
 from control.domain.journal import Step
 from control.domain.push import PushToken
 from control.domain.secret import Secret
+from control.domain.targets import Hop, Located
 from control.edge.errors import LedgerUnavailableError
 from control.edge.main.ledger import DatabaseLedger
 from control.edge.recorder import TokenDied, TokensBrought, UpstreamSeen
-from control.services import connections, people
+from control.services import alarms, connections, journal, people, registrations, upstream
 from control.services.installation import initialise
+from control.settings import JournalSettings
 from control.store.models import CallStep, Registration
 from control.store.session import Store
 from kemi.wire import ConnectionDoc, RegisterEvent, UpstreamEvent
 
 DOMAIN = "nightbell.test"
+KEY = bytes(range(32))
 TOKEN = PushToken("apns", "org.example.phone.voip", "production", "aa11")
 
 
@@ -36,7 +39,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def ledger(store: Store) -> DatabaseLedger:
-    return DatabaseLedger(store, DOMAIN)
+    return DatabaseLedger(store, DOMAIN, KEY)
 
 
 @pytest.fixture
@@ -57,13 +60,13 @@ def test_one_entry_that_cannot_be_kept_costs_no_other(ledger: DatabaseLedger, st
 
 def test_a_database_that_is_away_is_told_from_a_bad_entry(tmp_path: Path) -> None:
     initialise(tmp_path, f"sqlite:///{tmp_path}/control.db")
-    ledger = DatabaseLedger(Store.open(f"sqlite:///{tmp_path}/nowhere/control.db", tmp_path), DOMAIN)
+    ledger = DatabaseLedger(Store.open(f"sqlite:///{tmp_path}/nowhere/control.db", tmp_path), DOMAIN, KEY)
     with pytest.raises(LedgerUnavailableError, match="does not answer"):
         ledger.write([Step("call-1", 1.0, "ringing")])
 
 
 def test_tokens_come_and_go_and_the_outbox_tells(ledger: DatabaseLedger, device: str) -> None:
-    head = ledger.everything({}).head
+    head = ledger.head()
     ledger.write([TokensBrought(device, (TOKEN,), 100.0, 1)])
     changes = ledger.since(head, {})
     assert changes is not None
@@ -80,7 +83,7 @@ def test_p2_a_token_that_was_brought_after_it_was_known_dead_stays(
     ledger: DatabaseLedger, device: str
 ) -> None:
     ledger.write([TokensBrought(device, (TOKEN,), 100.0, 1), TokenDied(device, TOKEN, 2, known_at=50.0)])
-    assert ledger.everything({}).tokens == {device: [TOKEN]}
+    assert ledger.tokens() == {device: [TOKEN]}
 
 
 def test_r3_a_realm_is_learned_and_changes_the_connections_document(
@@ -89,10 +92,11 @@ def test_r3_a_realm_is_learned_and_changes_the_connections_document(
     with store.write() as session:
         spec = ConnectionSpec("pbx", "192.0.2.1", "1002", Secret("pa55word"), users=("alice",))
         connection = connections.add_connection(session, spec).id
-    head = ledger.everything({}).head
+    head = ledger.head()
     event = UpstreamEvent(ts=1.0, connection=connection, state="registering", realm="asterisk", durable="{}")
     ledger.write([UpstreamSeen(event, learn=True)])
-    changes = ledger.since(head, {})
+    where = {route: Located((Hop("192.0.2.1", 5060, "udp"),), ("192.0.2.1",)) for route in ledger.routes()}
+    changes = ledger.since(head, where)
     assert changes is not None
     document = ConnectionDoc.decode(changes.documents["connection"][connection] or "")
     assert document.realm == "asterisk"
@@ -106,3 +110,48 @@ def test_p7_the_register_log_holds_no_token(ledger: DatabaseLedger, store: Store
     with store.read() as session:
         kept = session.scalars(select(Registration.contact)).one()
     assert "aa11bb22" not in kept
+
+
+def test_a_connection_that_leads_nowhere_is_said_to_and_so_is_its_return(
+    ledger: DatabaseLedger, store: Store
+) -> None:
+    with store.write() as session:
+        for name in ("here", "there"):
+            spec = ConnectionSpec(name, f"{name}.example", "1002", Secret("pa55word"))
+            connections.add_connection(session, spec)
+        here = connections.get_connection(session, "here").id
+
+    def whys() -> dict[str, str]:
+        with store.read() as session:
+            return {connection: state.why for connection, state in upstream.states(session).items()}
+
+    lost = {route for route in ledger.routes() if route.host == "here.example"}
+    ledger.place(lost, 100.0)
+    ledger.place(lost, 130.0)
+    assert whys() == {here: "unresolvable"}
+    with store.read() as session:
+        assert [run.count for run in registrations.of_connection(session, here)] == [1]
+    ledger.place(set(), 160.0)
+    assert whys() == {here: ""}
+
+
+def test_what_is_older_than_the_settings_say_is_forgotten(ledger: DatabaseLedger, store: Store) -> None:
+    day = 86_400.0
+    now = 1_000 * day
+    kept = JournalSettings(keep_days=10, register_log_days=5, alarm_days=20)
+    ledger.write([Step("old", now - 11 * day, "invite-in"), Step("new", now - 9 * day, "invite-in")])
+    ledger.write(
+        [
+            RegisterEvent(ts=now - 6 * day, device="old", action="added", reply=200),
+            RegisterEvent(ts=now - 4 * day, device="new", action="added", reply=200),
+        ]
+    )
+    with store.write() as session:
+        for subject, at in (("old", now - 21 * day), ("new", now - 19 * day)):
+            alarms.sound(session, "k", subject, "text", at)
+            alarms.clear(session, "k", at, subject)
+    ledger.prune(now, kept)
+    with store.read() as session:
+        assert [head.call for head in journal.latest(session)] == ["new"]
+        assert [not registrations.of_device(session, d) for d in ("old", "new")] == [True, False]
+        assert [alarm.subject for alarm in alarms.latest(session, cleared=True)] == ["new"]

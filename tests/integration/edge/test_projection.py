@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import signal
 import stat
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
 
 from control.domain.push import PushToken
+from control.domain.targets import Hop, Located, Route
 from control.edge.db_thread import DbThread
-from control.edge.errors import LedgerUnavailableError
-from control.edge.projection_db import ProjectionDb
-from control.edge.projector import Addresses, Changes, Projector
+from control.edge.errors import HostNotFoundError, LedgerUnavailableError
+from control.edge.locator import Found
+from control.edge.projection_db import PROJECTED, ProjectionDb
+from control.edge.projector import Changes, Projector, Where
 from control.edge.rpc import KamailioRpc
+from control.services.projection import Page
 from kemi.wire import ConnectionDoc, DeviceDoc, LineDevice, LineDoc
 from tests.integration.edge.kamailio import SmallKamailio
 from tests.integration.edge.waiting import until
@@ -25,12 +28,12 @@ ALICE, BOB = "alice-k7f3qd", "bob-x2m8pa"
 AOR = "sip:alice@nightbell.test"
 DEVICE = DeviceDoc(AOR, "0" * 32, "c1").encode()
 LINE = LineDoc([LineDevice(ALICE, push=True)]).encode()
-PBX = "pbx.nightbell.test"
+PBX = Route("pbx.nightbell.test", 5060, "udp")
 
 
 def connection(address: str, realm: str = "") -> str:
     return ConnectionDoc(
-        [AOR], PBX, "1002", "1002", f"sip:{address}:5060;transport=udp", [address], realm
+        [AOR], PBX.host, "1002", "1002", f"sip:{address}:5060;transport=udp", [address], realm
     ).encode()
 
 
@@ -38,11 +41,13 @@ class Book:
     """A database in memory: documents, and an outbox that counts."""
 
     def __init__(self) -> None:
-        self.tables: dict[str, dict[str, str]] = {"device": {}, "line": {}, "connection": {}}
+        self.tables: dict[str, dict[str, str]] = {table: {} for table in PROJECTED}
         self.head = 0
         self.away = False
-        self.wanted_hosts: set[str] = set()
-        self.of_address: Callable[[Addresses], None] = lambda addresses: None
+        self.wanted_routes: set[Route] = set()
+        self.placed: list[tuple[set[Route], set[Route]]] = []
+        self.where: dict[Route, Located] = {}
+        self.pages: dict[str, int] = {}
         self._changes: list[tuple[int, str, str]] = []
 
     def put(self, table: str, key: str, value: str | None) -> None:
@@ -53,44 +58,72 @@ class Book:
         else:
             self.tables[table][key] = value
 
-    def hosts(self) -> set[str]:
-        return self.wanted_hosts
+    def routes(self) -> set[Route]:
+        return self.wanted_routes
 
-    def everything(self, addresses: Addresses) -> Changes:
+    def latest(self) -> int:
         if self.away:
             raise LedgerUnavailableError("away")
-        self.of_address(addresses)
-        return Changes(self.head, {t: dict(d) for t, d in self.tables.items()}, {}, complete=True)
+        return self.head
 
-    def since(self, head: int, addresses: Addresses) -> Changes | None:
+    def tokens(self) -> dict[str, list[PushToken]]:
+        return {}
+
+    def page(self, where: Where, table: str, after: str, route: Route | None = None) -> Page:
+        self.where = dict(where)
+        self.pages[table] = self.pages.get(table, 0) + 1
+        keys = sorted(key for key in self.tables[table] if key > after)[:2]
+        return Page({key: self.tables[table][key] for key in keys}, keys[-1] if len(keys) == 2 else "")
+
+    def whole(self, where: Where) -> dict[str, dict[str, str]]:
+        return {table: dict(self.tables[table]) for table in ("trunk", "number")}
+
+    def since(self, head: int, where: Where) -> Changes | None:
+        self.where = dict(where)
         if head == self.head:
             return None
         changed: dict[str, dict[str, str | None]] = {}
         for number, table, key in self._changes:
             if number > head:
                 changed.setdefault(table, {})[key] = self.tables[table].get(key)
-        return Changes(self.head, changed, {}, complete=False)
+        told_whole = self.whole(where) if changed.pop("trunk", None) or changed.pop("number", None) else {}
+        return Changes(self.head, changed, {}, told_whole)
 
-    def upstream(self) -> dict[str, str]:
-        return {"c1": "of-the-database", "c2": "of-the-database"}
+    def upstream(self, after: str) -> dict[str, str]:
+        return {} if after else {"c1": "of-the-database", "c2": "of-the-database"}
+
+    def place(self, nowhere: Iterable[Route], at: float) -> None:
+        self.placed.append((set(nowhere), set(self.wanted_routes)))
+
+
+class Source:
+    """A Book as a Source: the head of its outbox is a method there."""
+
+    def __init__(self, book: Book) -> None:
+        self.head = book.latest
+        self.routes, self.tokens, self.page = book.routes, book.tokens, book.page
+        self.whole, self.since, self.upstream, self.place = book.whole, book.since, book.upstream, book.place
 
 
 @asynccontextmanager
 async def projecting(
-    book: Book, rpc_path: Path, projection: Path, lookup: Callable[[str], list[str]] | None = None
+    book: Book, rpc_path: Path, projection: Path, lookup: Callable[[], list[str]] = list
 ) -> AsyncIterator[Projector]:
-    async def look(host: str) -> list[str]:
-        found = lookup(host) if lookup else []
-        if not found:
-            raise OSError("no such host")
-        return found
+    async def look(route: Route) -> Found:
+        addresses = lookup()
+        if not addresses:
+            raise HostNotFoundError("no such host")
+        hops = tuple(Hop(address, 5060, "udp") for address in addresses)
+        return Found(Located(hops, tuple(addresses)), 300.0)
 
     def no_tokens(tokens: Mapping[str, Sequence[PushToken]], complete: bool) -> None:
         assert not tokens
 
     file, thread = ProjectionDb(projection), DbThread()
     rpc = KamailioRpc(rpc_path, on_connect=lambda: projector.mend())  # noqa: PLW0108  comes below
-    projector = Projector(source=book, file=file, rpc=rpc, thread=thread, on_tokens=no_tokens, lookup=look)
+    projector = Projector(
+        source=Source(book), file=file, rpc=rpc, thread=thread, on_tokens=no_tokens, locate=look
+    )
     rpc.start()
     task = asyncio.create_task(projector.run())
     try:
@@ -141,13 +174,11 @@ async def test_r6_the_registrar_learns_of_changed_and_removed_connections(
     async with projecting(book, kamailio.rpc_path, projection) as projector:
         await until_told(projection, projector)
         assert await kamailio.table("changes", "c1") == {"c1": "1"}
-        assert projector.connections["c1"].user == "1002"
         book.put("connection", "c1", None)
         book.put("connection", "c2", connection("192.0.2.2", "asterisk"))
         projector.nudge()
         await until(lambda: kamailio.holds("changes", {"c2": "1"}))
         assert await kamailio.table("connection", "c1") == {}
-        assert list(projector.connections) == ["c2"]
 
 
 async def test_kamailio_loads_by_itself_what_was_projected_while_the_agent_holds_the_file(
@@ -227,14 +258,86 @@ async def test_a_table_that_lacks_or_has_too_much_is_mended(
 
 
 async def test_a_name_server_that_is_down_takes_no_pbx_away(tmp_path: Path, projection: Path) -> None:
-    seen: list[dict[str, list[str]]] = []
     book = Book()
-    book.wanted_hosts = {PBX}
-    book.of_address = lambda addresses: seen.append({h: list(a) for h, a in addresses.items()})
-    for lookup in (lambda host: ["192.0.2.1"], None):
-        async with projecting(book, tmp_path / "nobody.rpc", projection, lookup) as projector:
+    book.wanted_routes = {PBX}
+    for addresses in (["192.0.2.1"], []):
+        async with projecting(book, tmp_path / "nobody.rpc", projection, addresses.copy) as projector:
             await asyncio.wait_for(projector.ready.wait(), 5)
-    assert seen == [{PBX: ["192.0.2.1"]}] * 2
+            assert [hop.address for hop in book.where[PBX].hops] == ["192.0.2.1"]
+            assert book.placed[-1] == (set(), {PBX})
+
+
+async def test_a_pbx_that_cannot_be_found_is_said_to_be_nowhere(tmp_path: Path, projection: Path) -> None:
+    book = Book()
+    book.wanted_routes = {PBX}
+    async with projecting(book, tmp_path / "nobody.rpc", projection) as projector:
+        await asyncio.wait_for(projector.ready.wait(), 5)
+    assert book.placed[-1] == ({PBX}, {PBX})
+
+
+async def test_a_mute_name_server_holds_up_no_other_change(
+    kamailio: SmallKamailio, projection: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("control.edge.resolver.NEED_S", 0.05)
+    book = Book()
+    never = asyncio.Event()
+
+    async def mute(route: Route) -> Found:
+        await never.wait()
+        raise AssertionError
+
+    async with projecting(book, kamailio.rpc_path, projection) as projector:
+        await until_told(projection, projector)
+        monkeypatch.setattr(projector._resolver, "_locate", mute)
+        book.wanted_routes = {PBX}
+        book.put("connection", "c1", connection("192.0.2.1"))
+        projector.nudge()
+        await until(lambda: kamailio.holds("connection", {"c1": connection("192.0.2.1")}), within=1.0)
+
+
+async def test_a_route_that_leads_elsewhere_moves_its_connections(
+    kamailio: SmallKamailio, projection: Path
+) -> None:
+    book = Book()
+    book.wanted_routes = {PBX}
+    for number in range(5):
+        book.put("connection", f"c{number}", connection("192.0.2.1"))
+    async with projecting(book, kamailio.rpc_path, projection, lambda: ["192.0.2.1"]) as projector:
+        await until_told(projection, projector)
+        for number in range(5):
+            book.tables["connection"][f"c{number}"] = connection("192.0.2.9")
+        projector._moved(PBX)
+        moved: dict[str, str | None] = {f"c{number}": connection("192.0.2.9") for number in range(5)}
+        await until(lambda: kamailio.holds("connection", moved))
+        assert projector.counters["changed"] == 10
+
+
+async def test_trunks_and_numbers_are_told_as_wholes(kamailio: SmallKamailio, projection: Path) -> None:
+    book = Book()
+    book.put("trunk", "192.0.2.1", "c1 c2")
+    book.put("number", "c1/+4930123", "{}")
+    async with projecting(book, kamailio.rpc_path, projection) as projector:
+        await until_told(projection, projector)
+        assert await kamailio.table("trunk", "192.0.2.1") == {"192.0.2.1": "c1 c2"}
+        assert await kamailio.table("number", "c1/+4930123") == {"c1/+4930123": "{}"}
+        book.put("trunk", "192.0.2.1", None)
+        book.put("trunk", "192.0.2.9", "c1")
+        projector.nudge()
+        await until(lambda: kamailio.holds("trunk", {"192.0.2.1": None, "192.0.2.9": "c1"}))
+
+
+async def test_what_is_gone_from_the_database_is_gone_after_a_start(
+    kamailio: SmallKamailio, projection: Path
+) -> None:
+    file = ProjectionDb(projection)
+    file.replace_all({"device": {ALICE: DEVICE, BOB: DEVICE, "carol-1": DEVICE}})
+    file.close()
+    book = Book()
+    book.put("device", BOB, DEVICE)
+    async with projecting(book, kamailio.rpc_path, projection) as projector:
+        await until_told(projection, projector)
+        assert projector.counters["changed"] == 2
+        assert await kamailio.table("device", ALICE, BOB, "carol-1") == {BOB: DEVICE}
 
 
 async def test_a_database_that_is_away_is_waited_for(

@@ -13,7 +13,7 @@ from control.domain.errors import AlreadyExistsError, InvalidFieldError, NotFoun
 from control.domain.secret import Secret
 from control.domain.targets import Hop, Located
 from control.services import alarms, connection_changes, connections, outbox, people, projection, upstream
-from control.services.projection_rows import Resolved
+from control.services.projection import Projection
 from control.services.upstream import Upstream
 from kemi.wire import ConnectionDoc, DeviceDoc, LineDoc, NumberDoc, mask, unmask
 
@@ -22,11 +22,18 @@ KEY = bytes(range(32))
 ALICE = f"sip:alice@{DOMAIN}"
 
 
-def resolved(session: Session, address: str = "192.0.2.7", port: int = 5060) -> Resolved:
-    return {
-        route: Located((Hop(address, route.port or port, "udp"),), (address,))
+def projected(session: Session) -> Projection:
+    """As if every route led to one address."""
+    address = "192.0.2.7"
+    located = {
+        route: Located((Hop(address, route.port or 5060, "udp"),), (address,))
         for route in projection.routes(session)
     }
+    return Projection(DOMAIN, located, KEY)
+
+
+def documents(session: Session) -> projection.Documents:
+    return projected(session).everything(session)
 
 
 def spec(name: str = "office", **more: Any) -> ConnectionSpec:
@@ -43,8 +50,7 @@ def office(session: Session) -> str:
 
 
 def document(session: Session, connection: str) -> ConnectionDoc:
-    found = projection.documents(session, DOMAIN, resolved(session), KEY)
-    return ConnectionDoc.decode(found["connection"][connection])
+    return ConnectionDoc.decode(documents(session)["connection"][connection])
 
 
 def told_since(session: Session, last: int) -> set[tuple[str, str]]:
@@ -204,7 +210,7 @@ def test_r6_a_disabled_connection_has_no_document_and_comes_back_as_it_was(
     assert connection_changes.enable(session, "office", on=False)
     assert not connection_changes.enable(session, "office", on=False)
     changes = outbox.since(session, head)
-    told = projection.changed(session, DOMAIN, resolved(session), changes, KEY)
+    told = projected(session).changed(session, changes)
     assert told["connection"] == {office: None}
     assert [DeviceDoc.decode(text or "").connection for text in told["device"].values()] == [""]
     assert connection_changes.enable(session, "office", on=True)
@@ -215,7 +221,7 @@ def test_a_disabled_connection_no_longer_decides_how_long_a_call_waits(session: 
     connection_changes.change(session, "office", {"wait": 9.0})
 
     def wait() -> float:
-        lines = projection.documents(session, DOMAIN, resolved(session), KEY)["line"]
+        lines = documents(session)["line"]
         return LineDoc.decode(lines[ALICE]).wait
 
     assert wait() == 9.0
@@ -248,7 +254,7 @@ def test_a_trunk_is_known_by_its_addresses_and_rings_by_number(session: Session,
     ).id
     assert not document(session, trunk).register
     assert document(session, trunk).strategy == "trunk"
-    whole = projection.whole(session, DOMAIN, resolved(session), KEY)
+    whole = projected(session).whole(session)
     assert whole["trunk"] == {"192.0.2.7": trunk}
     assert {key: NumberDoc.decode(text).aors for key, text in whole["number"].items()} == {
         f"{trunk}/+4930123": [ALICE],
@@ -261,7 +267,7 @@ def test_two_trunks_may_call_from_one_address(session: Session, office: str) -> 
         connections.add_connection(session, spec(name, strategy="trunk", users=())).id
         for name in ("t1", "t2")
     }
-    whole = projection.whole(session, DOMAIN, resolved(session), KEY)
+    whole = projected(session).whole(session)
     assert set(whole["trunk"]["192.0.2.7"].split()) == ids
 
 
@@ -283,7 +289,7 @@ def test_a_person_with_a_number_alone_calls_out_by_that_trunk(session: Session, 
     trunk = connections.add_connection(
         session, spec("trunk", strategy="trunk", users=(), numbers=(("1", "bob"), ("2", "alice")), wait=8.0)
     ).id
-    found = projection.documents(session, DOMAIN, resolved(session), KEY)
+    found = documents(session)
     assert DeviceDoc.decode(found["device"][device]).connection == trunk
     assert LineDoc.decode(found["line"][f"sip:bob@{DOMAIN}"]).wait == 8.0
     of_alice = [DeviceDoc.decode(d) for d in found["device"].values()]
@@ -298,7 +304,7 @@ def test_a_person_who_goes_takes_the_numbers_along(session: Session, office: str
     people.remove_user(session, "bob")
     assert any(kind == "trunk" for kind, _ in told_since(session, head))
     session.expire_all()
-    whole = projection.whole(session, DOMAIN, resolved(session), KEY)
+    whole = projected(session).whole(session)
     assert [key.partition("/")[2] for key in whole["number"]] == ["2"]
 
 
@@ -307,7 +313,7 @@ def test_a_trunk_that_becomes_an_account_leaves_the_table_of_trunks(session: Ses
     head = outbox.latest(session)
     connection_changes.change(session, "trunk", {"strategy": "always"})
     assert any(kind == "trunk" for kind, _ in told_since(session, head))
-    assert projection.whole(session, DOMAIN, resolved(session), KEY)["trunk"] == {}
+    assert projected(session).whole(session)["trunk"] == {}
 
 
 def test_devices_know_the_connections_that_sleep_with_them(session: Session, office: str) -> None:
@@ -319,7 +325,7 @@ def test_devices_know_the_connections_that_sleep_with_them(session: Session, off
 
 
 def _rung_by(session: Session) -> list[str]:
-    found = projection.documents(session, DOMAIN, resolved(session), KEY)["device"]
+    found = documents(session)["device"]
     return [c for text in found.values() for c in DeviceDoc.decode(text).rung_by]
 
 
@@ -363,7 +369,7 @@ def test_ha1s_are_masked_each_by_its_own_label(session: Session, office: str) ->
     sha256 = hashlib.sha256(b"1002:asterisk:pw,1002").hexdigest()
     assert made.ha1_md5 == mask(md5, KEY, f"{office}/ha1_md5")
     assert made.ha1_sha256 == mask(sha256, KEY, f"{office}/ha1_sha256")
-    found = projection.documents(session, DOMAIN, resolved(session), KEY)
+    found = documents(session)
     for device, text in found["device"].items():
         assert len(unmask(DeviceDoc.decode(text).ha1, KEY, f"{device}/ha1")) == 32
     whole = str(found)
@@ -376,13 +382,12 @@ def test_documents_come_page_by_page_and_are_the_same(
 ) -> None:
     for number in range(7):
         connections.add_connection(session, spec(f"c{number}", users=("alice", "bob")))
-    whole = projection.documents(session, DOMAIN, resolved(session), KEY)
+    whole = documents(session)
     monkeypatch.setattr(projection, "PAGE", 3)
-    paged: dict[str, dict[str, str]] = {}
-    for table, page in projection.pages(session, DOMAIN, resolved(session), KEY):
-        assert len(page) <= 3
-        paged.setdefault(table, {}).update(page)
-    assert paged == whole
+    assert documents(session) == whole
+    page = projected(session).page(session, "connection")
+    assert len(page.documents) == 3
+    assert page.last == max(page.documents)
 
 
 def test_the_proxy_is_part_of_the_route_and_the_pbx_keeps_its_domain(session: Session, office: str) -> None:

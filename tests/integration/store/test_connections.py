@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 
 import pytest
 from sqlalchemy.orm import Session
 
-from control.domain.connection import ConnectionSpec
+from control.domain.connection import ConnectionSpec, is_address
 from control.domain.errors import AlreadyExistsError, InvalidFieldError, NotFoundError
 from control.domain.push import PushToken
 from control.domain.secret import Secret
+from control.domain.targets import Hop, Located
 from control.services import connections, outbox, people, projection, tokens, upstream
+from control.services.projection import Projection
 from control.services.upstream import Upstream
-from kemi.wire import ConnectionDoc, DeviceDoc, LineDevice, LineDoc
+from kemi.wire import ConnectionDoc, DeviceDoc, LineDevice, LineDoc, unmask
 
 DOMAIN = "nightbell.test"
+KEY = bytes(range(32))
 RESOLVED = {"pbx.example": ["192.0.2.7", "192.0.2.3"]}
 
 
@@ -31,15 +35,27 @@ def phone(session: Session) -> str:
     return people.add_device(session, "alice", "Phone", DOMAIN)[0].id
 
 
+def projected(session: Session, known: Mapping[str, Sequence[str]] = RESOLVED) -> Projection:
+    """As if a name server knew these hosts."""
+    located = {}
+    for route in projection.routes(session):
+        addresses = [route.host] if is_address(route.host) else known.get(route.host, ())
+        hops = [Hop(a, route.port or 5060, route.transport, n) for n, a in enumerate(addresses)]
+        if hops:
+            located[route] = Located(tuple(hops), tuple(addresses))
+    return Projection(DOMAIN, located, KEY)
+
+
 def documents(session: Session) -> projection.Documents:
-    return projection.documents(session, DOMAIN, RESOLVED)
+    return projected(session).everything(session)
 
 
 def test_all_documents_are_those_that_kamailio_reads(session: Session, phone: str) -> None:
     office = connections.add_connection(session, spec(wait=15.0))
     found = documents(session)
     device = DeviceDoc.decode(found["device"][phone])
-    assert (device.aor, device.connection, len(device.ha1)) == ("sip:alice@nightbell.test", office.id, 32)
+    assert (device.aor, device.connection) == ("sip:alice@nightbell.test", office.id)
+    assert len(unmask(device.ha1, KEY, f"{phone}/ha1")) == 32
     line = LineDoc.decode(found["line"]["sip:alice@nightbell.test"])
     assert (line.devices, line.wait) == ([LineDevice(phone, False)], 15.0)
     document = ConnectionDoc.decode(found["connection"][office.id])
@@ -65,9 +81,18 @@ def test_the_digests_appear_once_the_realm_is_learnt(session: Session, phone: st
     assert connections.learn_realm(session, office.id, "asterisk")
     assert not connections.learn_realm(session, office.id, "asterisk")
     after = ConnectionDoc.decode(documents(session)["connection"][office.id])
-    assert after.ha1_md5 == hashlib.md5(b"1002:asterisk:pw,1002").hexdigest()  # noqa: S324
-    assert after.ha1_sha256 == hashlib.sha256(b"1002:asterisk:pw,1002").hexdigest()
+    md5 = hashlib.md5(b"1002:asterisk:pw,1002").hexdigest()  # noqa: S324
+    sha256 = hashlib.sha256(b"1002:asterisk:pw,1002").hexdigest()
+    assert unmask(after.ha1_md5, KEY, f"{office.id}/ha1_md5") == md5
+    assert unmask(after.ha1_sha256, KEY, f"{office.id}/ha1_sha256") == sha256
     assert after.revision == before.revision, "a realm that was learnt must not register anew"
+
+
+def test_s7_a_realm_that_was_learnt_is_not_replaced_by_another(session: Session, phone: str) -> None:
+    office = connections.add_connection(session, spec())
+    assert connections.learn_realm(session, office.id, "asterisk")
+    assert not connections.learn_realm(session, office.id, "evil")
+    assert ConnectionDoc.decode(documents(session)["connection"][office.id]).realm == "asterisk"
 
 
 def test_s7_a_realm_that_a_person_has_set_is_never_replaced(session: Session, phone: str) -> None:
@@ -92,20 +117,20 @@ def test_the_password_is_nowhere_in_the_row_or_its_repr(session: Session, phone:
 def test_a_connection_whose_host_does_not_resolve_has_no_document(session: Session, phone: str) -> None:
     connections.add_connection(session, spec(host="nowhere.example"))
     assert documents(session)["connection"] == {}
-    assert projection.hosts(session) == {"nowhere.example"}
+    assert [route.host for route in projection.routes(session)] == ["nowhere.example"]
 
 
 def test_an_ipv6_address_needs_no_resolving_and_gets_brackets(session: Session, phone: str) -> None:
     row = connections.add_connection(session, spec(host="2001:db8::7", transport="tls", port=5061))
     document = ConnectionDoc.decode(documents(session)["connection"][row.id])
     assert document.next_hop == "sip:[2001:db8::7]:5061;transport=tls"
-    assert projection.hosts(session) == set()
 
 
 def test_the_revision_changes_with_the_address_of_the_pbx(session: Session, phone: str) -> None:
     row = connections.add_connection(session, spec())
     here = documents(session)["connection"][row.id]
-    there = projection.documents(session, DOMAIN, {"pbx.example": ["192.0.2.9"]})["connection"][row.id]
+    moved = projected(session, {"pbx.example": ["192.0.2.9"]})
+    there = moved.everything(session)["connection"][row.id]
     assert ConnectionDoc.decode(here).revision != ConnectionDoc.decode(there).revision
 
 
@@ -120,14 +145,16 @@ def test_names_are_unique_and_users_must_exist(session: Session, phone: str) -> 
 def test_following_the_outbox_leads_to_the_same_documents_as_building_all(
     session: Session, phone: str
 ) -> None:
-    held: dict[str, dict[str, str]] = {"device": {}, "line": {}, "connection": {}}
+    held: dict[str, dict[str, str]] = {
+        table: {} for table in ("device", "line", "connection", "trunk", "number")
+    }
     last = 0
 
     def follow() -> None:
         nonlocal last
         changes = outbox.since(session, last)
         last = changes[-1].id
-        for table, rows in projection.changed(session, DOMAIN, RESOLVED, changes).items():
+        for table, rows in projected(session).changed(session, changes).items():
             for key, value in rows.items():
                 if value is None:
                     held[table].pop(key, None)

@@ -20,7 +20,8 @@ from control import settings
 from control.cli import main as cli
 from control.domain.journal import Step
 from control.domain.targets import Route
-from control.edge.locator import Found, HostNotFoundError, Locator
+from control.edge.errors import HostNotFoundError
+from control.edge.locator import Found, Locator
 from control.services import journal, registrations, upstream
 from control.services.registrations import Registered
 from control.services.upstream import Upstream

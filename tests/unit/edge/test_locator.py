@@ -9,7 +9,8 @@ import pytest
 
 from control.domain.targets import Located, Route
 from control.edge import locator as locator_module
-from control.edge.locator import HostNotFoundError, Locator, NameServerError
+from control.edge.errors import HostNotFoundError, NameServerError
+from control.edge.locator import Locator
 from tests.unit.edge.name_server import NameServer, name_server
 
 PBX = "pbx.example"

@@ -33,7 +33,6 @@ class Desk:
         self.pushes: list[PushNotice] = []
         self.dropped: list[tuple[str, PushToken, float | None]] = []
         self.answers: list[Verdict | asyncio.Future[Verdict]] = []
-        self.early_ringing = True
         self.now = NOW
         self.tokens = TokenBook()
         self.tokens.put(ALICE, [TOKEN], NOW - 60)
@@ -44,7 +43,6 @@ class Desk:
             dispatch=self.dispatch,
             note=self.steps.append,
             dropped=lambda device, token, _change, at: self.dropped.append((device, token, at)),
-            early_ringing=lambda _connection: self.early_ringing,
             now=lambda: self.now,
         )
 
@@ -101,6 +99,12 @@ async def test_a_wake_is_acknowledged_at_once_and_pushed(desk: Desk) -> None:
         ("push-sent", ALICE, "apns", 0, ""),
         ("push-accepted", ALICE, "apns", 200, "apns apns-id-1"),
     ]
+
+
+async def test_w8_a_connection_without_early_ringing_hears_nothing_of_the_push(desk: Desk) -> None:
+    desk.waker.wake(replace(wake(), early_ringing=False))
+    await desk.until(lambda: "push-accepted" in desk.told())
+    assert desk.replies() == []
 
 
 async def test_w4_a_wake_told_twice_is_acknowledged_twice_and_pushed_once(desk: Desk) -> None:
