@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.fakes.edge import Edge
+from tests.fakes.edge import CONNECTION, Edge, connection
+from tests.unit.kemi.pbx import Pbx
 
 # Enough to find what is there to find within seconds; no deadline, for the machine may be busy.
 settings.register_profile("kemi", max_examples=40, deadline=None)
@@ -21,3 +22,10 @@ def edge(tmp_path: Path) -> Iterator[Edge]:
     edge = Edge(tmp_path)
     yield edge
     edge.close()
+
+
+@pytest.fixture
+def pbx(edge: Edge) -> Pbx:
+    """Its registrar, with one connection."""
+    edge.put("connection", CONNECTION, connection())
+    return Pbx(edge)

@@ -2,62 +2,10 @@
 
 from __future__ import annotations
 
-import random
-
-import pytest
-
-from kemi import wire
-from kemi.registrar import Registrar
 from tests.fakes.edge import CONNECTION, PBX, Edge, connection, requests
 from tests.fakes.kamailio import Sent
 from tests.fakes.kamailio.modules import digest_response, digest_values
-
-NOW = 1_800_000_000.0
-CHALLENGE = 'WWW-Authenticate: Digest realm="asterisk", nonce="n1", algorithm=MD5, qop="auth"'
-
-
-class Pbx:
-    """A registrar under test, and the PBX it registers at."""
-
-    def __init__(self, edge: Edge, now: float = NOW) -> None:
-        random.seed(7)
-        self.edge, self.now = edge, now
-        edge.events()
-        with edge.kamailio.in_timer():
-            self.registrar = Registrar(edge.node, now, lambda c: edge.kept.get(c, ""))
-
-    def tick(self, later: float = 0.0) -> list[Sent]:
-        """Time passes, the timer fires; the REGISTERs that left."""
-        self.now += later
-        before = len(self.edge.kamailio.sent)
-        with self.edge.kamailio.in_timer():
-            self.registrar.tick(self.now)
-        return requests(self.edge.kamailio.sent[before:], "REGISTER")
-
-    def answer(self, sent: Sent, code: int, *headers: str) -> list[Sent]:
-        """The PBX answers; what left at the next tick."""
-        self.edge.answer(sent, code, "Because", *headers, origin=PBX)
-        return self.tick(0.02)
-
-    def accept(self, sent: Sent, expires: int = 600) -> list[Sent]:
-        return self.answer(sent, 200, f"Contact: {sent.message.get('Contact')};expires={expires}")
-
-    def step(self, later: float, expires: int = 600) -> int:
-        """Time passes; whatever leaves is accepted by the PBX. How much left."""
-        sent = self.tick(later)
-        for register in sent:
-            contact = f"Contact: {register.message.get('Contact')};expires={expires}"
-            self.edge.answer(register, 200, "OK", contact, origin=PBX)
-        return len(sent)
-
-    def upstream(self) -> list[wire.UpstreamEvent]:
-        return self.edge.events_of(wire.UpstreamEvent)
-
-
-@pytest.fixture
-def pbx(edge: Edge) -> Pbx:
-    edge.put("connection", CONNECTION, connection())
-    return Pbx(edge)
+from tests.unit.kemi.pbx import CHALLENGE, NOW, Pbx
 
 
 def test_a_connection_is_registered_with_its_opaque_contact(pbx: Pbx) -> None:
@@ -242,8 +190,7 @@ def test_r3_the_realm_is_told_and_the_credential_taken_when_it_comes(edge: Edge)
     assert pbx.answer(first, 401, CHALLENGE) == []
     (event,) = pbx.upstream()
     assert (event.state, event.realm, event.algorithm) == ("awaiting-credential", "asterisk", "MD5")
-    edge.put("connection", CONNECTION, connection())
-    edge.table("changes")[CONNECTION] = "1"
+    pbx.change(connection())
     (second,) = pbx.tick(0.1)
     assert second.message.has("Authorization")
     assert edge.table("changes") == {}
@@ -259,8 +206,7 @@ def test_r6_a_removed_connection_is_signed_off_with_its_credential(pbx: Pbx) -> 
     (first,) = pbx.tick()
     (second,) = pbx.answer(first, 401, CHALLENGE)
     pbx.accept(second)
-    del pbx.edge.table("connection")[CONNECTION]
-    pbx.edge.table("changes")[CONNECTION] = "1"
+    pbx.change(None)
     (farewell,) = pbx.tick(0.02)
     assert farewell.message.get("Expires") == "0"
     assert farewell.message.has("Authorization")
@@ -272,24 +218,21 @@ def test_r6_a_removed_connection_is_signed_off_with_its_credential(pbx: Pbx) -> 
 def test_r6_a_change_that_needs_no_new_registration_sends_nothing(pbx: Pbx) -> None:
     (first,) = pbx.tick()
     pbx.accept(first)
-    pbx.edge.put("connection", CONNECTION, connection(early_ringing=False))
-    pbx.edge.table("changes")[CONNECTION] = "1"
+    pbx.change(connection(early_ringing=False))
     assert pbx.tick(0.02) == []
 
 
 def test_a_new_revision_is_registered_at_once(pbx: Pbx) -> None:
     (first,) = pbx.tick()
     pbx.accept(first)
-    pbx.edge.put("connection", CONNECTION, connection(user="1003", revision="2"))
-    pbx.edge.table("changes")[CONNECTION] = "1"
+    pbx.change(connection(user="1003", revision="2"))
     (second,) = pbx.tick(0.02)
     assert second.message.get("To") == "<sip:1003@pbx.example>"
 
 
 def test_a_change_while_a_register_is_under_way_counts_once_it_is_answered(pbx: Pbx) -> None:
     (first,) = pbx.tick()
-    pbx.edge.put("connection", CONNECTION, connection(user="1003", revision="2"))
-    pbx.edge.table("changes")[CONNECTION] = "1"
+    pbx.change(connection(user="1003", revision="2"))
     assert pbx.tick(0.02) == []
     (second,) = pbx.accept(first)
     assert second.message.get("To") == "<sip:1003@pbx.example>"
@@ -299,8 +242,7 @@ def test_a_change_while_a_register_is_under_way_counts_once_it_is_answered(pbx: 
 
 def test_a_refusal_of_what_was_changed_meanwhile_does_not_hold_back_the_change(pbx: Pbx) -> None:
     (first,) = pbx.tick()
-    pbx.edge.put("connection", CONNECTION, connection(user="1003", revision="2"))
-    pbx.edge.table("changes")[CONNECTION] = "1"
+    pbx.change(connection(user="1003", revision="2"))
     pbx.tick(0.02)
     (second,) = pbx.answer(first, 404)
     assert second.message.get("To") == "<sip:1003@pbx.example>"
@@ -308,8 +250,7 @@ def test_a_refusal_of_what_was_changed_meanwhile_does_not_hold_back_the_change(p
 
 def test_r6_a_removal_while_a_register_is_under_way_signs_off_once_it_is_answered(pbx: Pbx) -> None:
     (first,) = pbx.tick()
-    del pbx.edge.table("connection")[CONNECTION]
-    pbx.edge.table("changes")[CONNECTION] = "1"
+    pbx.change(None)
     assert pbx.tick(0.02) == []
     (farewell,) = pbx.accept(first)
     assert farewell.message.get("Expires") == "0"
@@ -322,8 +263,7 @@ def test_a_credential_that_comes_while_the_challenge_for_it_is_under_way_is_used
     edge.put("connection", CONNECTION, connection(realm="", ha1_md5="", ha1_sha256=""))
     pbx = Pbx(edge)
     (first,) = pbx.tick()
-    edge.put("connection", CONNECTION, connection())
-    edge.table("changes")[CONNECTION] = "1"
+    pbx.change(connection())
     assert pbx.tick(0.02) == []
     (second,) = pbx.answer(first, 401, CHALLENGE)
     assert second.message.has("Authorization")
