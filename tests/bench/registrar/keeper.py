@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import select
 import socket
 import time
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from control.edge.projection_db import ProjectionDb
+from kemi.wire import Event, RefreshEvent, UpstreamDoc, UpstreamEvent, decode_event
 from tests.bench import sip
 from tests.bench.edge import BenchError
 
@@ -52,18 +53,18 @@ class Keeper:
     def _run(self, orders: Connection) -> None:
         self._ours.close()
         link = sip.udp("127.0.0.1", self._port)
-        database = ProjectionDb(self._database)
+        database, states = ProjectionDb(self._database), States()
         orders.send("ready")
-        fresh: dict[str, str] = {}
         written, last = 0, time.monotonic()
         while True:
             readable = select.select([link.fileno(), orders.fileno()], [], [], _BATCH)[0]
             ordered = orders.fileno() in readable
             if link.fileno() in readable:
-                fresh |= _drain(link)
-            if fresh and (ordered or time.monotonic() - last >= _BATCH):
-                database.keep_upstream(fresh)
-                written, fresh, last = written + len(fresh), {}, time.monotonic()
+                _drain(link, states)
+            if states.fresh and (ordered or time.monotonic() - last >= _BATCH):
+                database.keep_upstream(states.fresh)
+                written, last = written + len(states.fresh), time.monotonic()
+                states.fresh = {}
             if ordered:
                 try:
                     orders.recv()
@@ -74,14 +75,37 @@ class Keeper:
         link.close()
 
 
-def _drain(link: socket.socket) -> dict[str, str]:
-    found: dict[str, str] = {}
+class States:
+    """The durable state of each registration as the events tell it; ``fresh`` is what was not written yet."""
+
+    def __init__(self) -> None:
+        self.fresh: dict[str, str] = {}
+        self._known: dict[str, UpstreamDoc] = {}
+
+    def take(self, event: Event) -> None:
+        """Learn from one event."""
+        if isinstance(event, UpstreamEvent) and event.durable:
+            self._known[event.connection] = UpstreamDoc.decode(event.durable)
+            self.fresh[event.connection] = event.durable
+        elif isinstance(event, RefreshEvent):
+            for refresh in event.each():
+                known = self._known[refresh.connection]
+                document = replace(
+                    known,
+                    cseq=refresh.cseq,
+                    nc=refresh.nc,
+                    due=refresh.due,
+                    expires_at=refresh.expires_at,
+                    nonce=refresh.nonce or known.nonce,
+                )
+                self._known[refresh.connection] = document
+                self.fresh[refresh.connection] = document.encode()
+
+
+def _drain(link: socket.socket, states: States) -> None:
     for _ in range(5000):
         try:
             datagram = link.recv(65535)
         except BlockingIOError:
-            break
-        event = json.loads(datagram.partition(b" ")[2])
-        if event["type"] == "upstream" and event["durable"]:
-            found[event["connection"]] = event["durable"]
-    return found
+            return
+        states.take(decode_event(datagram.partition(b" ")[2]))
