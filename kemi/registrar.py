@@ -21,6 +21,7 @@ QUEUE = "registrar"
 _PREFIX = "nb-"
 _DEADLINE = 5.0  # after tm's own (fr_timer), so that a late reply is not taken for silence
 _REFUSED_LATELY_S = 900.0
+_SILENCE = ("no-answer", "not-sent")
 _REFRESHES = 200  # in one datagram
 _FLUSH_S = 0.2
 _AGAIN_S = 0.01  # a PBX with more due than its pace allows is looked at again at the next tick
@@ -169,7 +170,7 @@ class Registrar:
         hop = account.hop
         pbx = self._pbxs[hop]
         pbx.in_flight -= 1
-        pbx.silent(account.id, now)
+        pbx.silent(account.id, account.why in _SILENCE, now)
         if pbx.down and now - self._refused_at.get(hop, -_REFUSED_LATELY_S) < _REFUSED_LATELY_S:
             why = "suspected-ban"
         registrar_state.silent(account, why, now, random.random())
@@ -181,7 +182,7 @@ class Registrar:
         if (
             account
             and not account.in_flight
-            and account.why in ("no-answer", "not-sent")
+            and account.why in _SILENCE
             and account.due > now
         ):
             account.due = now
@@ -286,9 +287,10 @@ class Registrar:
             if self._hop(account) != hop:
                 self._schedule(account)
                 continue
-            if not pbx.may_send(now) or not self._overall.take():
+            if not self._overall.ready or not pbx.may_send(now):
                 pbx.schedule(due, connection)
                 return
+            self._overall.take()
             account.rounds = 0
             self._send(account, hop, pbx, now)
 

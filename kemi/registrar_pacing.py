@@ -35,9 +35,14 @@ class Pace:
         self._tokens = min(max(1.0, self.rate / 10), self._tokens + self.rate * max(0.0, now - self._last))
         self._last = now
 
-    def take(self) -> bool:
+    @property
+    def ready(self) -> bool:
         """Whether one more may leave now."""
-        if self._tokens < 1.0:
+        return self._tokens >= 1.0
+
+    def take(self) -> bool:
+        """Let one more leave, if it may."""
+        if not self.ready:
             return False
         self._tokens -= 1.0
         return True
@@ -79,7 +84,7 @@ class Pbx:
         self.silences = 0
         self.down = False
         self.paused_until = 0.0
-        self.stranded: list[str] = []  # who met silence: due again at the first answer
+        self.stranded: dict[str, None] = {}  # who met silence, in order: due again at the first answer
         self._probe_at = 0.0
         self._probe_pause = _PROBE_FIRST_S
 
@@ -130,17 +135,21 @@ class Pbx:
             self.down = False
             self._probe_pause = _PROBE_FIRST_S
             self.pace.restart()
-        stranded, self.stranded = self.stranded, []
-        return stranded
+        stranded, self.stranded = self.stranded, {}
+        return list(stranded)
 
-    def silent(self, account: str, now: float) -> None:
-        """A REGISTER met silence."""
+    def silent(self, account: str, again: bool, now: float) -> None:
+        """A REGISTER met silence; ``again``: like the one before it of the same account.
+
+        Unless the PBX is down it may then be this account that is not answered, and the others' answers do not change that.
+        """
         self.silences += 1
-        self.stranded.append(account)
         self.pace.burdened(now)
         if self.silences >= SILENCES and not self.down:
             self.down = True
             self._probe_at = now + self._probe_pause
+        if self.down or not again:
+            self.stranded[account] = None
 
     def pause(self, until: float, now: float) -> None:
         """The PBX has asked for a pause (503 with Retry-After)."""

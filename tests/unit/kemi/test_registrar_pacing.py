@@ -37,7 +37,7 @@ def due(pbx: Pbx, now: float) -> list[str]:
 def silences(pbx: Pbx, number: int, now: float) -> None:
     """So many REGISTERs in a row meet silence."""
     for account in range(number):
-        pbx.silent(f"c{account}", now)
+        pbx.silent(f"c{account}", False, now)
 
 
 def down() -> Pbx:
@@ -197,7 +197,7 @@ def test_r1_a_pbx_that_is_down_gets_one_probe_after_pauses_that_grow_to_a_minute
         for account in due(pbx, now):
             probes.append(round(now - NOW))
             pbx.in_flight -= 1
-            pbx.silent(account, now)
+            pbx.silent(account, True, now)
         now += 1
     assert probes == [5, 15, 35, 75, 135, 195, 255]
 
@@ -223,6 +223,23 @@ def test_r1_a_pbx_that_comes_back_is_met_with_a_ramp_and_by_all_who_met_silence(
     assert not pbx.down
     assert pbx.pace.rate == START_PER_S
     assert pbx.answered() == [], "each is told once"
+
+
+def test_r1_an_account_that_alone_is_not_answered_is_made_due_once() -> None:
+    pbx = Pbx(400.0, NOW)
+    pbx.silent("mute", False, NOW)
+    assert pbx.answered() == ["mute"]
+    pbx.silent("mute", True, NOW + 10)
+    assert pbx.answered() == []
+
+
+def test_r1_an_account_that_meets_silence_while_the_pbx_is_down_is_made_due_once_however_often() -> None:
+    pbx = down()
+    pbx.answered()
+    silences(pbx, SILENCES, NOW)
+    for later in range(100):
+        pbx.silent("c1", True, NOW + later)
+    assert pbx.answered().count("c1") == 1
 
 
 def test_the_pauses_between_probes_begin_short_again_after_an_answer() -> None:
