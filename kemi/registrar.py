@@ -179,12 +179,7 @@ class Registrar:
 
     def _due_now(self, connection: str, now: float) -> None:
         account = self._accounts.get(connection)
-        if (
-            account
-            and not account.in_flight
-            and account.why in _SILENCE
-            and account.due > now
-        ):
+        if account and not account.in_flight and account.why in _SILENCE and account.due > now:
             account.due = now
             self._schedule(account)
 
@@ -249,13 +244,15 @@ class Registrar:
     # ------------------------------------------------------------------------------------------- sending
 
     def _hop(self, account: Account) -> str:
-        """The next hop to use: the first that is not known to be down."""
-        for hop in (account.next_hop, *account.alternatives):
-            pbx = self._pbxs.get(hop)
-            if pbx is None or not pbx.down:
-                break
-        else:
-            hop = account.next_hop
+        """The next hop to use: the one that answered last, else the first, and after a silent one the one behind it."""
+        hop = account.next_hop
+        if account.alternatives:
+            hops = (hop, *account.alternatives)
+            begin = hops.index(account.hop) if account.hop in hops else 0
+            if account.why in _SILENCE:
+                begin += 1
+            order = (*hops[begin:], *hops[:begin])
+            hop = next((h for h in order if h not in self._pbxs or self._pbxs[h].usable(self._now)), hop)
         if hop not in self._pbxs:
             self._pbxs[hop] = Pbx(self._node.settings.registers_per_second_per_pbx, self._now)
         return hop

@@ -117,10 +117,14 @@ class Pbx:
                 return
             yield heapq.heappop(self._due)
 
+    def usable(self, now: float) -> bool:
+        """Whether it is not known to be down, or it is time to see."""
+        return not self.down or (now >= self._probe_at and not self.in_flight)
+
     def may_send(self, now: float) -> bool:
         """Ask for leave to send one; when it is not given, schedule the account again."""
         if self.down:
-            if now < self._probe_at or self.in_flight:
+            if not self.usable(now):
                 return False
             self._probe_pause = min(_PROBE_LAST_S, self._probe_pause * 2)
             self._probe_at = now + self._probe_pause
