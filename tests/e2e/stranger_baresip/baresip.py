@@ -1,0 +1,112 @@
+"""Debian's baresip as somebody's app: a SIP client that we did not write, with its audio looped back to who speaks to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from pathlib import Path
+from types import TracebackType
+
+import aiohttp
+
+from demo.stack import DemoDevice, Stack
+
+_MODULES = Path("/usr/lib/baresip/modules")
+# aubridge with one name on both sides: what comes in goes out again, unless a ringback tone has taken the name first.
+_CONFIG = """\
+net_interface {address}
+sip_listen {address}:0
+module_path {modules}
+audio_player aubridge,echo
+audio_source aubridge,echo
+audio_alert aubridge,alert
+ringback_disabled yes
+module stdio.so
+module g711.so
+module aubridge.so
+module uuid.so
+module account.so
+module_app menu.so
+"""
+_ACCOUNT = (
+    "<sip:{device.id}@{device.domain};transport={transport}>;auth_user={device.id};auth_pass={device.password}"
+    ';outbound="sip:{server}:{port};transport={transport}";regint=600;answermode=auto;audio_codecs=PCMU,PCMA\n'
+)
+
+
+class Baresip:
+    """One installation of it, in a folder of its own; it runs between ``start`` and ``stop``."""
+
+    def __init__(self, folder: Path, stack: Stack, device: DemoDevice, transport: str = "udp") -> None:
+        self.log = folder / "baresip.log"
+        self._folder = folder
+        self._process: asyncio.subprocess.Process | None = None
+        server, port = stack.sip_address(transport)
+        account = _ACCOUNT.format(device=device, transport=transport, server=server, port=port)
+        config = _CONFIG.format(address=stack.address, modules=_MODULES)
+        for name, text in (("config", config), ("accounts", account), ("uuid", str(uuid.uuid4()))):
+            (folder / name).write_text(text, encoding="utf-8")
+
+    async def start(self, *commands: str) -> None:
+        """Start it; it registers at once, and does these commands of its own, such as ``/dial 600``."""
+        told = [argument for command in commands for argument in ("-e", command)]
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *("baresip", "-f", str(self._folder), "-4", "-s", *told),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    async def stop(self) -> None:
+        """End it as its user does: it unregisters, and is gone."""
+        process, self._process = self._process, None
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), timeout=3.0)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    async def __aenter__(self) -> Baresip:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+
+class StartedByPush:
+    """The operating system under it: starts the app when a push for its token is delivered."""
+
+    def __init__(self, stack: Stack, token: str, app: Baresip) -> None:
+        self._url = f"{stack.sandbox.control_url}/deliveries/{token}"
+        self._app = app
+        self._listening = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> StartedByPush:
+        self._task = asyncio.create_task(self._listen())
+        await asyncio.wait_for(self._listening.wait(), timeout=5.0)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _listen(self) -> None:
+        async with aiohttp.ClientSession() as session, session.get(self._url) as response:
+            response.raise_for_status()
+            self._listening.set()
+            async for line in response.content:
+                if line.strip():
+                    await self._app.start()
+                    return
