@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kemi import ksr, media, nat, trust
+from kemi import ksr, media, nat, stray, trust
 from kemi.node import Node
 
 _SESSION = ("INVITE", "UPDATE")
@@ -27,17 +27,20 @@ def request(node: Node) -> int:
     if method in _RECORDED:
         node.stay_in_dialog(mark)
         nat.public_contact()
-    relayed = mark.relayed and method in _SESSION
+    is_stray = stray.is_stray(mark)
+    has_media = mark.relayed and not is_stray
+    relayed = has_media and method in _SESSION
     if method != "ACK":
         ksr.tm_routes(reply="ksr_reply_dialog_media" if relayed else "ksr_reply_dialog")
     if relayed:
         media.offer_in_dialog()
-    elif method == "ACK" and mark.relayed:
+    elif method == "ACK" and has_media:
         media.answer_in_ack()
     elif method == "BYE":
-        if mark.relayed:
+        if has_media:
             media.end()
-        node.events.call(mark.call, "bye")
+        if not is_stray:
+            node.events.call(mark.call, "bye")
     if not ksr.tm_relay() and method != "ACK":
         ksr.reply_error()
     return 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from kemi import call_mark, ksr, media, nat, trust, wake, wake_rules
+from kemi import call_mark, ksr, media, nat, stray, trust, wake, wake_rules
 from kemi.auth import Origin
 from kemi.call_mark import Mark
 from kemi.documents import lines
@@ -176,11 +176,13 @@ def reply(node: Node) -> int:
         return 1
     nat.public_contact()
     trust.remove_claims()
-    media.answer_on_branch(index)
     call = ksr.pv(_CALL)
+    if not stray.is_late(index):
+        media.answer_on_branch(index)
     if code < 200:
         node.events.call(call, "ringing", device=device, code=code)
     elif code < 300:
+        stray.has_answered(index)
         _forget(call, "answered")
         node.events.call(call, "answered", device=device, code=code)
     else:

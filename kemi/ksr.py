@@ -119,7 +119,7 @@ def force_rport() -> None:
 
 
 def drop() -> None:
-    """In a branch route: do not send this branch."""
+    """In a branch route: do not send this branch. In the route of all replies: do not pass this one on."""
     KSR.set_drop()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from kemi import auth, dialog, inbound, ksr, outbound, register, registrar, wake, websocket, wire
+from kemi import auth, dialog, inbound, ksr, outbound, register, registrar, stray, wake, websocket, wire
 from kemi.node import Node
 
 _ALLOW = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, NOTIFY, UPDATE, REFER, INFO, PRACK"
@@ -65,8 +65,11 @@ def _out_of_dialog(node: Node, method: str) -> int:
 
 def reply(node: Node) -> int:
     """Any reply, before the transaction layer sees it."""
-    if ksr.pv("$rm") == "REGISTER":
+    method = ksr.pv("$rm")
+    if method == "REGISTER":
         registrar.take_reply(node)
+    elif method == "INVITE" and 200 <= ksr.pv_int("$rs") < 300 and stray.turned_away(node):
+        ksr.drop()
     return 1
 
 

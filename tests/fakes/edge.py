@@ -225,14 +225,21 @@ class Edge:
         )
 
     def answer(
-        self, sent: Sent, code: int, reason: str, *headers: str, body: str = "", origin: Origin = PHONE
+        self,
+        sent: Sent,
+        code: int,
+        reason: str,
+        *headers: str,
+        body: str = "",
+        origin: Origin = PHONE,
+        tag: str = "far",
     ) -> list[Sent]:
         """The far end of a request that left answers it."""
         request = sent.message
         lines = [f"SIP/2.0 {code} {reason}"]
         lines += [f"Via: {via}" for via in request.all("Via")]
         lines += [f"{name}: {request.get(name)}" for name in ("From", "Call-ID", "CSeq")]
-        lines += [f"To: {request.get('To')};tag=far", *headers]
+        lines += [f"To: {request.get('To')};tag={tag}", *headers]
         if body:
             lines.append("Content-Type: application/sdp")
         return self.kamailio.receive("\r\n".join(lines) + "\r\n\r\n" + body, origin)

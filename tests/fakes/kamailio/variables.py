@@ -103,6 +103,7 @@ _MESSAGE = {
     "$fn",
     "$ft",
     "$tU",
+    "$tt",
     "$ci",
     "$cs",
     "$ua",
@@ -138,6 +139,8 @@ def _of_message(name: str, context: Context) -> Value:
             return NameAddr.parse(message.get("From")).parameter("tag") or None
         case "$tU":
             return _user(NameAddr.parse(message.get("To")).uri)
+        case "$tt":
+            return NameAddr.parse(message.get("To")).parameter("tag") or None
         case "$ci":
             return message.get("Call-ID") or None
         case "$cs":

@@ -1,0 +1,67 @@
+"""Two devices answer the same call: the first one has it, the other is thanked and sent away, and the media stays as it is.
+
+A proxy has to pass every 2xx on, and the caller has to end the legs it does not want (RFC 3261, 13.2.2.4). There are PBXs that
+acknowledge the second one in the wrong dialog, or let it have the audio. So the caller's duty is done here, before the PBX sees it.
+"""
+
+from __future__ import annotations
+
+from kemi import contact, ksr
+from kemi.call_mark import Mark
+from kemi.node import Node
+
+_FIRST = "first"  # "Call-ID CSeq From-tag" of an INVITE -> the branch whose 2xx was the first
+_STRAY = "stray"  # "Call-ID To-tag" of the legs that were sent away
+_WINNER = "$avp(nb_winner)"  # the index of that branch, in its transaction
+_SOCKETS = {"ws": "tcp", "wss": "tls"}
+
+
+def turned_away(node: Node) -> bool:
+    """Before the transaction layer sees a 2xx to an INVITE: whether it was too late, and has been dealt with."""
+    call, tag = ksr.pv("$ci"), ksr.pv("$tt")
+    key, branch = f"{call} {ksr.pv('$cs')} {ksr.pv('$ft')}", ksr.via_branch()
+    ksr.table_lock(_FIRST, key)
+    try:
+        first = ksr.table_get(_FIRST, key)
+        if not first:
+            ksr.table_set(_FIRST, key, branch)
+    finally:
+        ksr.table_unlock(_FIRST, key)
+    if first in ("", branch):
+        return False
+    known = ksr.table_get(_STRAY, f"{call} {tag}")
+    ksr.table_set(_STRAY, f"{call} {tag}", "1")
+    number = int(ksr.pv("$cs"))
+    _send(node, "ACK", number)
+    if not known:
+        _send(node, "BYE", number + 1)
+    return True
+
+
+def _send(node: Node, method: str, number: int) -> None:
+    """Send a request in the dialog of the reply at hand, back along the way it came."""
+    transport = ksr.pv("$pr").lower()
+    ksr.tm_send(
+        method,
+        contact.parse(ksr.header("Contact")).uri,
+        f"sip:{ksr.pv('$si')}:{ksr.pv_int('$sp')};transport={transport}",
+        f"{_SOCKETS.get(transport, transport)}:{node.settings.address}:{ksr.pv_int('$Rp')}",
+        f"From: {ksr.header('From')}\r\nTo: {ksr.header('To')}\r\n"
+        f"Call-ID: {ksr.pv('$ci')}\r\nCSeq: {number} {method}\r\n",
+    )
+
+
+def has_answered(branch: int) -> None:
+    """In a reply route, with a 2xx: the call is this branch's from now on."""
+    ksr.pv_set(_WINNER, str(branch))
+
+
+def is_late(branch: int) -> bool:
+    """In a reply route: whether another branch has the call already."""
+    return ksr.pv(_WINNER) not in ("", str(branch))
+
+
+def is_stray(mark: Mark) -> bool:
+    """Whether a request within a dialog belongs to a leg that was sent away."""
+    tag = ksr.pv("$ft") if mark.is_device(ksr.pv("$ft")) else ksr.pv("$tt")
+    return bool(ksr.table_get(_STRAY, f"{ksr.pv('$ci')} {tag}"))
