@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from demo.phone import Answer, IncomingCall, OutgoingCall, Phone
+from tests.e2e.pbx_trace import PbxTrace
 from tests.e2e.scene import (
     BOB,
     Handset,
@@ -24,11 +27,13 @@ ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 ONLY_RING = Answer(answer_after=None)
 
 
-async def bobs_two_phones(scene: Scene, *, mobile_wakes: bool = True) -> tuple[Handset, Handset]:
+async def bobs_two_phones(
+    scene: Scene, *, mobile_wakes: bool = True, transport: str = "udp"
+) -> tuple[Handset, Handset]:
     """The desk phone, awake, and the mobile, asleep; both ring until told otherwise."""
     await scene.extension()
-    desk = await scene.awake("Bob's desk phone")
-    mobile = await scene.asleep("Bob's mobile", wakes=mobile_wakes)
+    desk = await scene.awake("Bob's desk phone", transport=transport)
+    mobile = await scene.asleep("Bob's mobile", wakes=mobile_wakes, transport=transport)
     desk.phone.on_invite = mobile.phone.on_invite = ONLY_RING
     return desk, mobile
 
@@ -88,3 +93,25 @@ async def test_w6_a_mobile_that_wakes_after_the_answer_learns_it_and_disturbs_no
     await assert_they_hear_each_other(outgoing, at_desk)
     await hang_up(outgoing, at_desk)
     assert invites(mobile.phone) == []
+
+
+@pytest.mark.parametrize("transport", ["udp", "tls", "ws"])
+async def test_w6_both_answer_in_the_same_moment_and_one_of_them_has_the_call(
+    scene: Scene, pbx_trace: PbxTrace, transport: str
+) -> None:
+    desk, mobile = await bobs_two_phones(scene, transport=transport)
+    outgoing, at_desk, at_mobile = await both_ring(await scene.caller(), desk, mobile)
+
+    at_desk.answer()
+    at_mobile.answer()
+    await outgoing.answered()
+    both = (at_desk, at_mobile)
+    await scene.stack.eventually(lambda: at_desk.end or at_mobile.end, "one of the two is sent away", 3.0)
+    loser, winner = sorted(both, key=lambda call: call.end is None)
+
+    assert loser.end is not None
+    assert loser.end.cause == "bye"
+    await winner.answered()
+    await assert_they_hear_each_other(outgoing, winner)
+    await hang_up(outgoing, winner)
+    assert len(pbx_trace.messages("in", "INVITE", 200)) == 1
