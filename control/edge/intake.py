@@ -17,6 +17,7 @@ from kemi.wire import (
     CounterEvent,
     Event,
     HelloEvent,
+    RefreshEvent,
     RegisterEvent,
     UpstreamEvent,
     WakeEndEvent,
@@ -62,6 +63,8 @@ class Intake:
                 self._register(event)
             case UpstreamEvent():
                 self._upstream(event)
+            case RefreshEvent():
+                self._remember(event)
             case CounterEvent():
                 self.counters[event.name] += event.value
                 log.info("edge-counted", name=event.name, value=event.value, detail=event.detail[:200])

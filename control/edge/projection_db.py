@@ -22,6 +22,7 @@ from kemi.wire import (
     TABLE_NUMBER,
     TABLE_TRUNK,
     TABLE_UPSTREAM,
+    Refresh,
 )
 
 PROJECTED = (TABLE_DEVICE, TABLE_LINE, TABLE_CONNECTION, TABLE_TRUNK, TABLE_NUMBER)
@@ -142,6 +143,19 @@ class ProjectionDb:
             for connection, document in durable.items():
                 if not only_missing or self._value(TABLE_UPSTREAM, connection) is None:
                     _write(db, TABLE_UPSTREAM, connection, document)
+
+    def refresh_upstream(self, refreshes: Iterable[Refresh]) -> None:
+        """Bring what is kept of some registrations up to date, in place. One that is not kept is passed over."""
+        rows = [(r.cseq, r.nc, r.due, r.expires_at, r.nonce, r.nonce, r.connection) for r in refreshes]
+        if not rows:
+            return
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE upstream SET key_value = json_set(key_value, '$.cseq', ?, '$.nc', ?, '$.due', ?,"
+                " '$.expires_at', ?, '$.nonce', iif(? = '', json_extract(key_value, '$.nonce'), ?))"
+                " WHERE key_name = ?",
+                rows,
+            )
 
     def located(self) -> dict[Route, Located]:
         """Where routes led, as last kept: a dead name server takes no PBX away at our restart."""

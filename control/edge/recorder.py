@@ -16,7 +16,7 @@ from control.domain.push import PushToken
 from control.edge.db_thread import DbThread
 from control.edge.errors import LedgerUnavailableError
 from control.edge.projection_db import ProjectionDb
-from kemi.wire import RegisterEvent, UpstreamEvent
+from kemi.wire import Refresh, RefreshEvent, RegisterEvent, UpstreamEvent
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,7 @@ class UpstreamSeen:
     learn: bool
 
 
-Entry = Step | RegisterEvent | TokensBrought | TokenDied | UpstreamSeen
+Entry = Step | RegisterEvent | TokensBrought | TokenDied | UpstreamSeen | RefreshEvent
 
 
 class Ledger(Protocol):
@@ -90,6 +90,7 @@ class Recorder:
         self._learned = learned
         self._entries: deque[Entry] = deque()
         self._durable: dict[str, str] = {}
+        self._refreshed: dict[str, Refresh] = {}  # on top of what is kept already
         self._work = asyncio.Event()
         self._urgent = asyncio.Event()
         self.counters: Counter[str] = Counter()
@@ -105,8 +106,14 @@ class Recorder:
         if isinstance(entry, UpstreamSeen):
             if entry.event.durable:
                 self._durable[entry.event.connection] = entry.event.durable
+                self._refreshed.pop(entry.event.connection, None)
             if entry.learn:
                 self._urgent.set()
+        elif isinstance(entry, RefreshEvent):
+            for refresh in entry.each():
+                before = self._refreshed.get(refresh.connection)
+                nonce = refresh.nonce or (before.nonce if before else "")
+                self._refreshed[refresh.connection] = refresh._replace(nonce=nonce)
         self._work.set()
 
     async def run(self) -> None:
@@ -127,8 +134,10 @@ class Recorder:
     async def flush(self) -> bool:
         """Write all there is now; False if the database is away and entries are left."""
         durable, self._durable = self._durable, {}
-        if durable and not await self._write_durable(durable):
+        refreshed, self._refreshed = self._refreshed, {}
+        if (durable or refreshed) and not await self._write_durable(durable, refreshed):
             self._durable = durable | self._durable
+            self._refreshed = {c: r for c, r in refreshed.items() if c not in self._durable} | self._refreshed
         while self._entries:
             batch = [self._entries.popleft() for _ in range(min(BATCH, len(self._entries)))]
             try:
@@ -148,12 +157,13 @@ class Recorder:
                 continue
             self.counters["written"] += len(batch)
             self._after(batch)
-        return not self._durable
+        return not self._durable and not self._refreshed
 
-    async def _write_durable(self, durable: dict[str, str]) -> bool:
+    async def _write_durable(self, durable: dict[str, str], refreshed: dict[str, Refresh]) -> bool:
         """Kamailio's own state goes to the file beside it, whether the database is there or not."""
         try:
             await self._thread.run(self._file.keep_upstream, durable)
+            await self._thread.run(self._file.refresh_upstream, list(refreshed.values()))
         except sqlite3.Error as error:
             self._failed("upstream-waits", error)
             return False

@@ -32,7 +32,7 @@ from control.services import (
 from control.services.projection import Page, Projection
 from control.settings import JournalSettings
 from control.store.session import Store
-from kemi.wire import RegisterEvent
+from kemi.wire import RefreshEvent, RegisterEvent
 
 log = structlog.get_logger(__name__)
 
@@ -203,10 +203,15 @@ def _write_upstreams(session: Session, entries: Sequence[Entry]) -> None:
     upstream.record(session, [_upstream(e) for e in entries if isinstance(e, UpstreamSeen)])
 
 
+def _write_refreshes(session: Session, entries: Sequence[Entry]) -> None:
+    upstream.record(session, [u for e in entries if isinstance(e, RefreshEvent) for u in _refreshed(e)])
+
+
 _BULK: dict[type[Entry], Callable[[Session, Sequence[Entry]], None]] = {
     Step: _write_steps,
     RegisterEvent: _write_registrations,
     UpstreamSeen: _write_upstreams,
+    RefreshEvent: _write_refreshes,
 }
 
 
@@ -223,6 +228,22 @@ def _registered(event: RegisterEvent) -> registrations.Registered:
         user_agent=event.user_agent,
         instance=event.instance,
     )
+
+
+def _refreshed(event: RefreshEvent) -> list[upstream.Upstream]:
+    return [
+        upstream.Upstream(
+            connection=refresh.connection,
+            at=event.ts,
+            state="registered",
+            code=200,
+            reason="OK",
+            expires=int(refresh.expires_at - event.ts),
+            rtt_ms=refresh.rtt_ms,
+            due=refresh.due,
+        )
+        for refresh in event.each()
+    ]
 
 
 def _upstream(entry: UpstreamSeen) -> upstream.Upstream:

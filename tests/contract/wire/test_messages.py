@@ -18,6 +18,7 @@ EVENTS: tuple[type[wire.Event], ...] = (
     wire.HelloEvent,
     wire.RegisterEvent,
     wire.UpstreamEvent,
+    wire.RefreshEvent,
     wire.CallEvent,
     wire.WakeEvent,
     wire.WakeEndEvent,
@@ -39,6 +40,10 @@ _BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
     "float": _floats,
     "bool": st.booleans(),
     "list[str]": st.lists(_text, max_size=3),
+    "list[list[Any]]": st.lists(
+        st.tuples(_text, st.integers(0), st.integers(0), _floats, _floats, _text, _floats).map(list),
+        max_size=3,
+    ),
     "list[LineDevice]": st.lists(st.builds(wire.LineDevice, id=_text, push=st.booleans()), max_size=3),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from control.edge.db_thread import DbThread
 from control.edge.errors import LedgerUnavailableError
 from control.edge.projection_db import ProjectionDb
 from control.edge.recorder import Entry, Recorder, TokensBrought, UpstreamSeen
-from kemi.wire import UpstreamEvent
+from kemi.wire import RefreshEvent, UpstreamDoc, UpstreamEvent
 
 
 class Book:
@@ -131,6 +132,30 @@ async def test_r1_the_registrars_state_is_kept_beside_kamailio_even_without_a_da
     bench.recorder.put(upstream("second"))
     assert not await bench.recorder.flush()
     assert bench.file.documents("upstream") == {"c1": "second"}
+
+
+async def test_r1_a_quiet_refresh_brings_what_is_kept_up_to_date(bench: Bench) -> None:
+    kept = UpstreamDoc("registered", "1", 7, 100.0, 200.0, 600, "asterisk", "MD5", "n1", nc=1)
+    bench.recorder.put(upstream(kept.encode()))
+    assert await bench.recorder.flush()
+    bench.recorder.put(
+        RefreshEvent(2.0, [["c1", 8, 2, 400.0, 500.0, "", 1.5], ["gone", 1, 1, 1.0, 1.0, "", 1.0]])
+    )
+    bench.recorder.put(RefreshEvent(3.0, [["c1", 9, 1, 700.0, 800.0, "n2", 1.5]]))
+    assert await bench.recorder.flush()
+    assert {c: UpstreamDoc.decode(d) for c, d in bench.file.documents("upstream").items()} == {
+        "c1": replace(kept, cseq=9, nc=1, due=700.0, expires_at=800.0, nonce="n2")
+    }
+    bench.recorder.put(RefreshEvent(4.0, [["c1", 10, 2, 900.0, 990.0, "", 1.5]]))
+    assert await bench.recorder.flush()
+    assert UpstreamDoc.decode(bench.file.documents("upstream")["c1"]).nonce == "n2"
+
+
+async def test_r1_a_change_of_state_after_a_refresh_is_what_stays(bench: Bench) -> None:
+    bench.recorder.put(RefreshEvent(2.0, [["c1", 8, 2, 400.0, 500.0, "", 1.5]]))
+    bench.recorder.put(upstream("changed"))
+    assert await bench.recorder.flush()
+    assert bench.file.documents("upstream") == {"c1": "changed"}
 
 
 async def test_who_waits_for_a_realm_or_a_token_is_told_once_it_is_written(bench: Bench) -> None:
