@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kemi import ksr, media, nat, stray, trust
+from kemi import ksr, media, nat, route, stray, trust
 from kemi.node import Node
 
 _SESSION = ("INVITE", "UPDATE")
@@ -15,7 +15,10 @@ def request(node: Node) -> int:
     """Pass an in-dialog request on; only along a Route of our own making."""
     method = ksr.pv("$rm")
     mark = node.mark_of_dialog()
-    if mark is None or not ksr.loose_route():
+    if mark is None:
+        return _astray(method)
+    _mend_route(node)
+    if not ksr.loose_route():
         return _astray(method)
     if not ksr.has_next_hop():
         ksr.follow_alias()
@@ -44,6 +47,20 @@ def request(node: Node) -> int:
     if not ksr.tm_relay() and method != "ACK":
         ksr.reply_error()
     return 1
+
+
+def _mend_route(node: Node) -> None:
+    """Put our own address into a Route of our making that a PBX has changed to the address it sees us at.
+
+    PBXs do that for phones behind NAT: over TCP they write the port our connection left from, where nobody listens.
+    """
+    routes = ksr.headers("Route")
+    first = route.first(routes)
+    if first is not None and not ksr.is_myself(first.uri):
+        settings = node.settings
+        port = settings.tls_port if first.transport == "tls" else settings.sip_port
+        ksr.replace_header("Route", route.moved(routes, settings.address, port))
+        ksr.force_rport()
 
 
 def _astray(method: str) -> int:

@@ -85,7 +85,19 @@ def remove_headers_like(pattern: str) -> None:
     KSR.textops.remove_hf_re(pattern)
 
 
+def replace_header(name: str, body: str) -> None:
+    """Have one header of that name, with that body, in the message as everything later reads it."""
+    KSR.hdr.remove(name)
+    KSR.hdr.append(f"{name}: {body}\r\n")
+    KSR.textopsx.msg_apply_changes()
+
+
 # ---------------------------------------------------------------------------------------------- addresses
+
+
+def is_myself(uri: str) -> bool:
+    """Whether a URI names one of our listeners."""
+    return bool(KSR.is_myself(uri))
 
 
 def set_ruri(uri: str) -> None:

@@ -67,7 +67,7 @@ class FakeKamailio:
         self.maxfwd, self.sanity, self.sl = modules.Maxfwd(self), modules.Sanity(self), modules.Sl(self)
         self.auth, self.uac, self.nathelper = modules.Auth(self), modules.Uac(self), modules.Nathelper(self)
         self.rr, self.dialog, self.rtpengine = modules.Rr(self), modules.Dialog(self), modules.Rtpengine(self)
-        self.corex = modules.Corex(self)
+        self.corex, self.textopsx = modules.Corex(self), modules.Textopsx(self)
         self.websocket, self.xhttp = modules.Websocket(self), modules.Xhttp(self)
 
     # -- for tests
@@ -227,6 +227,10 @@ class FakeKamailio:
         return 1
 
     # -- KSR's own functions
+
+    def is_myself(self, uri: str) -> bool:
+        parsed = Uri.parse(uri)
+        return parsed is not None and f"{parsed.host}:{parsed.port}" == self.address
 
     def seturi(self, uri: str) -> int:
         self.context.target = replace(self.context.target, uri=uri)

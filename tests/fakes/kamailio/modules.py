@@ -7,7 +7,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
-from tests.fakes.kamailio.context import Edit
+from tests.fakes.kamailio.context import Edit, edited
 from tests.fakes.kamailio.sip import NameAddr, Uri, parameter, split_list
 
 if TYPE_CHECKING:
@@ -266,6 +266,16 @@ class Rr(_Module):
         context.edits += [Edit("append", f"Route: {route}\r\n") for route in routes[1:]]
         if routes[1:]:
             context.target.next_hop = NameAddr.parse(routes[1]).uri
+        return 1
+
+
+class Textopsx(_Module):
+    """Module textopsx."""
+
+    def msg_apply_changes(self) -> int:
+        context = self._kamailio.context
+        context.message = edited(context.message, context.edits)
+        context.edits.clear()
         return 1
 
 

@@ -119,11 +119,14 @@ def test_a_route_of_another_call_goes_nowhere(edge: Edge) -> None:
     assert codes(in_dialog(edge, "BYE", route(edge, call_id="another"))) == [481]
 
 
-def test_a_sealed_mark_on_another_proxys_route_goes_nowhere(edge: Edge) -> None:
-    foreign = route(edge).replace("127.0.7.1", "203.0.113.66")
-    sent = in_dialog(edge, "BYE", foreign)
-    assert codes(sent) == [481]
-    assert commands(edge) == []
+@pytest.mark.parametrize(
+    "seen_at", ["127.0.7.1:45213;transport=TCP", "203.0.113.66:5060"], ids=["tcp", "nat"]
+)
+def test_s1_a_route_in_which_the_pbx_wrote_where_it_sees_us_means_us(edge: Edge, seen_at: str) -> None:
+    theirs = route(edge).replace("127.0.7.1:5060", seen_at)
+    (bye,) = requests(in_dialog(edge, "BYE", f"{theirs},<sip:192.0.2.99;lr>"), "BYE")
+    assert bye.to == "sip:192.0.2.99;lr"
+    assert bye.message.all("Route") == ["<sip:192.0.2.99;lr>"]
 
 
 def test_an_ack_along_a_route_not_ours_is_not_answered(edge: Edge) -> None:
