@@ -148,6 +148,8 @@ class Registrar:
         hop = account.hop
         pbx = self._pbxs[hop]
         pbx.in_flight -= 1
+        if pbx.down:
+            heapq.heappush(self._agenda, (now, hop))
         for stranded in pbx.answered():
             self._due_now(stranded, now)
         before, was = account.why, account.state
@@ -277,6 +279,8 @@ class Registrar:
                 heapq.heappush(self._agenda, (max(following, now + _AGAIN_S), hop))
 
     def _send_due(self, hop: str, pbx: Pbx, now: float) -> None:
+        if pbx.down and not self._overall.ready:
+            return
         for due, connection in pbx.take_due(now):
             account = self._accounts.get(connection)
             if account is None or account.due != due or account.in_flight:
@@ -285,6 +289,9 @@ class Registrar:
                 self._schedule(account)
                 continue
             if not self._overall.ready or not pbx.may_send(now):
+                if pbx.down:
+                    pbx.hold(due, connection, bool(account.alternatives))
+                    continue
                 pbx.schedule(due, connection)
                 return
             self._overall.take()

@@ -67,6 +67,8 @@ class Pbx:
 
     __slots__ = (
         "_due",
+        "_held",
+        "_movable",
         "_probe_at",
         "_probe_pause",
         "down",
@@ -80,6 +82,9 @@ class Pbx:
     def __init__(self, fastest: float, now: float) -> None:
         self.pace = Pace(fastest, now)
         self._due: list[tuple[float, str]] = []
+        # Who was due while it was down: those with no other next hop, and those who look for one at each probe.
+        self._held: list[tuple[float, str]] = []
+        self._movable: list[tuple[float, str]] = []
         self.in_flight = 0
         self.silences = 0
         self.down = False
@@ -98,8 +103,18 @@ class Pbx:
         return first
 
     def next_due(self) -> float:
-        """When the next account is due, infinity when none is."""
-        return self._due[0][0] if self._due else float("inf")
+        """When to look at it again for somebody who is due, infinity when nobody is."""
+        due = self._due[0][0] if self._due else float("inf")
+        return min(due, self._probe_at) if self._held or self._movable else due
+
+    def hold(self, due: float, account: str, movable: bool) -> None:
+        """It is down: put an account by until it is not, or until a probe is due. ``movable``: it has other next hops."""
+        (self._movable if movable else self._held).append((due, account))
+
+    def _release(self, held: list[tuple[float, str]]) -> None:
+        self._due += held
+        held.clear()
+        heapq.heapify(self._due)
 
     def take_due(self, now: float) -> Iterator[tuple[float, str]]:
         """The (due time, account) pairs that may be sent now, as the pace, the window and the breaker allow.
@@ -109,11 +124,12 @@ class Pbx:
         self.pace.refill(now)
         if now < self.paused_until:
             return
+        if self.down and self.usable(now):
+            self._release(self._movable)
+            if self._held:
+                heapq.heappush(self._due, self._held.pop())
         while self._due and self._due[0][0] <= now:
-            if self.down:
-                if now < self._probe_at:
-                    return
-            elif self.in_flight >= WINDOW:
+            if not self.down and self.in_flight >= WINDOW:
                 return
             yield heapq.heappop(self._due)
 
@@ -122,7 +138,7 @@ class Pbx:
         return not self.down or (now >= self._probe_at and not self.in_flight)
 
     def may_send(self, now: float) -> bool:
-        """Ask for leave to send one; when it is not given, schedule the account again."""
+        """Ask for leave to send one; when it is not given, schedule the account again, or hold it if this is down."""
         if self.down:
             if not self.usable(now):
                 return False
@@ -132,13 +148,15 @@ class Pbx:
         return self.in_flight < WINDOW and self.pace.take()
 
     def answered(self) -> list[str]:
-        """Any answer came: whoever met silence before is due again, under a pace that begins low."""
+        """Any answer came: whoever met silence before, or was held, is due again, under a pace that begins low."""
         self.silences = 0
         self.pace.answered()
         if self.down:
             self.down = False
             self._probe_pause = _PROBE_FIRST_S
             self.pace.restart()
+            self._release(self._held)
+            self._release(self._movable)
         stranded, self.stranded = self.stranded, {}
         return list(stranded)
 
