@@ -42,8 +42,9 @@ def next_sent(pbx: Pbx) -> Sent:
 def play(pbx: Pbx, seconds: float, deaf: set[str] | None = None, to: str = "") -> list[Sent]:
     """Time passes; what is sent ``to`` a place is accepted, but for the accounts it is ``deaf`` to (None: to all)."""
     everything = []
-    for _ in range(round(seconds / 0.1)):
-        for sent in pbx.tick(0.1):
+    tick = 0.1 if seconds < 600 else 1.0
+    for _ in range(round(seconds / tick)):
+        for sent in pbx.tick(tick):
             everything.append(sent)
             if deaf is not None and user(sent) not in deaf and sent.to.startswith(to):
                 accept(pbx, sent)
@@ -208,6 +209,30 @@ def test_nobody_is_sent_to_a_next_hop_that_is_down_but_for_a_probe(edge: Edge) -
     assert len({e.connection for e in pbx.upstream() if e.state == "registered"}) == 100
 
 
+def test_who_was_waiting_for_a_next_hop_that_goes_down_moves_to_the_one_behind_it(edge: Edge) -> None:
+    """Though others wait there before them who have no other way."""
+    accounts(edge, 2 * SILENCES)
+    pbx = Pbx(edge)
+    play(pbx, 30, deaf=None)
+    for number in range(50):
+        edge.put("connection", f"d{number:02}", connection(user="d", next_hop=FIRST, alternatives=[SECOND]))
+        edge.table("changes")[f"d{number:02}"] = "1"
+    sent = play(pbx, 3, set(), to=SECOND)
+    assert len([s for s in sent if s.to == SECOND]) >= 49
+
+
+def test_who_fell_due_while_a_pbx_was_down_is_due_once_it_answers(edge: Edge) -> None:
+    accounts(edge, 2 * SILENCES)
+    pbx = Pbx(edge)
+    play(pbx, 60, deaf=None)
+    for number in range(50):
+        edge.put("connection", f"d{number:02}", connection(user=f"d{number:02}"))
+        edge.table("changes")[f"d{number:02}"] = "1"
+    assert len(play(pbx, 30, deaf=None)) <= 2
+    accept(pbx, next_sent(pbx))
+    assert len({user(s) for s in play(pbx, 3, set()) if user(s).startswith("d")}) >= 48
+
+
 def test_a_next_hop_that_is_back_is_found_by_a_probe_and_used_again(edge: Edge) -> None:
     accounts(edge, 2 * SILENCES, next_hop=FIRST, alternatives=[SECOND])
     pbx = Pbx(edge)
@@ -275,8 +300,8 @@ def test_a_pbx_that_refuses_connections_is_told_as_such_and_tried_again_gently(e
     edge.kamailio.unreachable.add("sip:192.0.2.7:5060;transport=tcp")
     edge.put("connection", CONNECTION, connection(next_hop="sip:192.0.2.7:5060;transport=tcp"))
     pbx = Pbx(edge)
-    for _ in range(6000):
-        pbx.tick(0.1)
+    for _ in range(600):
+        pbx.tick(1)
     events = pbx.upstream()
     assert {(e.state, e.why, e.reason) for e in events} == {("unreachable", "not-sent", "could not be sent")}
     assert 5 <= len(events) <= 9

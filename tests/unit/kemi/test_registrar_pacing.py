@@ -27,6 +27,9 @@ def due(pbx: Pbx, now: float) -> list[str]:
     sent = []
     for at, account in pbx.take_due(now):
         if not pbx.may_send(now):
+            if pbx.down:
+                pbx.hold(at, account, movable=False)
+                continue
             pbx.schedule(at, account)
             break
         pbx.in_flight += 1
@@ -252,6 +255,27 @@ def test_the_pauses_between_probes_begin_short_again_after_an_answer() -> None:
     silences(pbx, SILENCES, NOW + 100)
     assert due(pbx, NOW + 104) == []
     assert len(due(pbx, NOW + 105)) == 1
+
+
+def test_who_is_held_waits_for_the_probe_and_comes_back_with_the_answer() -> None:
+    pbx = down()
+    for number in range(3):
+        pbx.schedule(NOW + number, f"c{number}")
+    assert due(pbx, NOW + 4) == []
+    assert pbx.next_due() == NOW + 5, "there is nothing to look at before"
+    (probe,) = due(pbx, NOW + 5)
+    pbx.in_flight -= 1
+    pbx.answered()
+    assert {probe, *due(pbx, NOW + 6)} == {"c0", "c1", "c2"}
+    assert pbx.next_due() == float("inf")
+
+
+def test_who_has_another_next_hop_looks_for_it_at_each_probe() -> None:
+    pbx = down()
+    for number in range(3):
+        pbx.hold(NOW, f"c{number}", movable=True)
+    assert list(pbx.take_due(NOW + 4)) == []
+    assert len(list(pbx.take_due(NOW + 5))) == 3
 
 
 @pytest.mark.parametrize("seconds", [0, 10, 3600])
