@@ -128,7 +128,7 @@ class Registrar:
         if awake and (account.state == "resting" or account.leaving):
             account.come_back(now)
         elif not awake and account.state != "resting" and not account.leaving:
-            if registrar_state.is_valid(account, now):
+            if account.in_flight or registrar_state.is_valid(account, now):
                 account.leave(now, forget=False)
             else:
                 account.state, account.due = "resting", NEVER
