@@ -152,7 +152,7 @@ class Registrar:
             heapq.heappush(self._agenda, (now, hop))
         for stranded in pbx.answered():
             self._due_now(stranded, now)
-        before, was = account.why, account.state
+        before, was, route = account.why, account.state, account.service_route
         action = registrar_state.answered(account, reply, now, random.random())
         if reply.code < 300:
             self._accepted_at[hop] = now
@@ -162,7 +162,11 @@ class Registrar:
             pbx.pause(now + min(reply.retry_after or 5.0, 600.0), now)
         if action == SEND:
             self._send(account, hop, pbx, now)
-        elif was == account.state == "registered" and account.told_of_challenge():
+        elif (
+            was == account.state == "registered"
+            and account.service_route == route
+            and account.told_of_challenge()
+        ):
             self._refresh(account, now)
         else:
             self._settle(account, reply, now)
@@ -217,6 +221,8 @@ class Registrar:
         self._tell(account, reply, now)
         if account.service_route:
             ksr.table_set(wire.TABLE_SERVICE_ROUTE, account.id, account.service_route)
+        elif account.state == "registered":
+            ksr.table_remove(wire.TABLE_SERVICE_ROUTE, account.id)  # it wants none any more
         if account.state == "unregistered":
             del self._accounts[account.id]
             ksr.table_remove(wire.TABLE_SERVICE_ROUTE, account.id)
