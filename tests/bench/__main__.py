@@ -6,6 +6,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from control.host.errors import HostError
@@ -31,16 +32,18 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("only", nargs="*", choices=[*MEASURES, []], help="measure only these")
     parser.add_argument("--scale", type=float, default=1.0, help="a fraction of the work, for a trial")
+    parser.add_argument("--race-rate", type=float, default=races.RATE, help="calls a second in the races")
     parser.add_argument(
         "--repository", type=Path, default=REPOSITORY, help="measure kemi/ of another checkout"
     )
     parser.add_argument("--output", type=Path, default=REPOSITORY / "build" / "bench.json")
     options = parser.parse_args(arguments)
     progress, figures, broken = Progress(), list[Figure](), False
-    for name in options.only or MEASURES:
+    measures = MEASURES | {"races": partial(races.measure, rate=options.race_rate)}
+    for name in options.only or measures:
         with tempfile.TemporaryDirectory(prefix="nightbell-bench-") as home:
             try:
-                found = MEASURES[name](Path(home), options.repository, progress, options.scale)
+                found = measures[name](Path(home), options.repository, progress, options.scale)
             except (BenchError, HostError, SandboxError) as error:
                 progress.result(f"{name} could not be measured: {error}")
                 broken = True
