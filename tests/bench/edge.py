@@ -21,8 +21,9 @@ _KEMI_ONLY = re.compile(r"app_python3|^cfgengine|^kemi\.|event_callback|timer=re
 # rtpengine is not needed here; a readiness probe that came before its time has gone without its answer.
 _HARMLESS = re.compile(r"rtpengine|jsonrpc_dgram_send_data.*err: 2 ")
 _BAD_LOG = re.compile(
-    r"segfault|signal 11|core dumped|CRITICAL|BUG|Traceback|no more (?:shared|private) memory|ERROR.*"
+    r"segfault|signal 11|core dumped|CRITICAL|BUG|Traceback|no more (?:shared|private) memory"
 )
+_ERROR = re.compile(r"\b(?:ERROR|ALERT)\b")
 
 
 class BenchError(Exception):
@@ -132,9 +133,16 @@ class Edge:
             raise BenchError(f"Kamailio ({self.name}) wrote to its log, among {len(found)} lines: {found[0]}")
 
     def troubles(self) -> list[str]:
-        """The lines of its log that speak of errors and crashes."""
+        """The lines of its log that speak of crashes, of exhausted memory or of a bug."""
+        return self._log_lines(_BAD_LOG)
+
+    def errors(self) -> list[str]:
+        """The lines of its log at level ERROR."""
+        return self._log_lines(_ERROR)
+
+    def _log_lines(self, wanted: re.Pattern[str]) -> list[str]:
         text = self.process.program.log.read_text(encoding="utf-8", errors="replace")
-        return [line for line in text.splitlines() if _BAD_LOG.search(line) and not _HARMLESS.search(line)]
+        return [line for line in text.splitlines() if wanted.search(line) and not _HARMLESS.search(line)]
 
     def _cpu_by_process(self) -> dict[int, float]:
         leader = self.process.pid

@@ -49,6 +49,8 @@ def _race(
             f"{outcome.missing}; {outcome.wanted / calls.busy:.0f} calls/s; INVITEs sent again: {calls.retransmitted}, "
             f"second, other answers: {calls.contradicted}; CPU {side.edge.cpu() / outcome.wanted * 1e3:.2f} ms a call"
         )
+        for line in side.edge.errors()[:1]:
+            progress.result(f"its log has {len(side.edge.errors())} errors, the first: {line}")
         if outcome.wanted / calls.busy < 0.9 * rate:
             progress.result(
                 f"this machine did not keep up with {rate:g} calls/s: what follows from overload (INVITEs sent again, "
