@@ -6,7 +6,7 @@ import re
 import time
 
 from kemi import auth, contact, inbound, ksr, wake, wake_rules, wire
-from kemi.documents import devices
+from kemi.documents import connections, devices
 from kemi.node import Node
 
 _ACTIONS = {1: "added", 2: "refreshed", 3: "removed", 4: "queried"}
@@ -56,10 +56,17 @@ def _several_contacts() -> bool:
 
 def expired(node: Node) -> int:
     """Event of module registrar: a binding has run out, or its connection is gone."""
-    device = ksr.pv("$ulc(exp=>aor)").partition("@")[0].removeprefix("sip:")
-    document = devices.get(device)
+    name = ksr.pv("$ulc(exp=>aor)").partition("@")[0].removeprefix("sip:")
+    document = devices.get(name)
     if document is not None:
         _woke_or_slept(document)
+        return 1
+    connection = connections.get(name)
+    if connection is not None and connection.ha1_inbound:
+        flow = ksr.pv("$ulc(exp=>received)")
+        ksr.table_remove(wire.TABLE_ARRIVED, flow.removeprefix("sip:").partition(";")[0])
+        reason = f"its registration by {flow} was not renewed"
+        node.events.send(wire.UpstreamEvent(time.time(), name, "unregistered", 0, reason))
     return 1
 
 

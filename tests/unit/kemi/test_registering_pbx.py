@@ -120,6 +120,32 @@ def test_a_pbx_that_only_asks_for_its_binding_has_not_registered(people: Edge) -
     assert codes(call(people)) == [407]
 
 
+def test_a_pbx_that_does_not_renew_its_registration_is_told_as_unregistered(people: Edge) -> None:
+    register(people, expires=60)
+    people.kamailio.advance(59)
+    assert [e.state for e in upstream(people)] == ["registered"]
+    people.kamailio.advance(2)
+    (event,) = upstream(people)
+    assert (event.connection, event.state, event.code) == (CONNECTION, "unregistered", 0)
+    assert codes(call(people)) == [407]
+    assert people.table("arrived") == {}
+
+
+def test_a_pbx_whose_connection_is_lost_is_told_as_unregistered(people: Edge) -> None:
+    register(people, origin=BEHIND_NAT)
+    people.kamailio.registrar.lose("sip:203.0.113.9:31000;transport=tcp")
+    people.kamailio.advance(1)
+    assert [e.state for e in upstream(people)] == ["registered", "unregistered"]
+    assert people.table("arrived") == {}
+
+
+def test_the_end_of_a_binding_of_nobody_we_know_is_no_news(people: Edge) -> None:
+    people.kamailio.registrar.bind("sip:gone@nightbell.test", "sip:gone@192.0.2.1", 1)
+    people.kamailio.advance(2)
+    assert people.events() == []
+    assert people.kamailio.errors == []
+
+
 @pytest.mark.parametrize("contact", ["<tel:+4930123>", "nonsense", "*"])
 def test_a_contact_that_is_no_address_is_refused(people: Edge, contact: str) -> None:
     assert codes(register(people, f"Contact: {contact}", "Expires: 300")) == [400]
