@@ -110,3 +110,27 @@ async def test_w1_a_sleeping_device_comes_back_over_it(scene: Scene, transport: 
     await answered(outgoing, incoming)
     await assert_they_hear_each_other(outgoing, incoming)
     assert (await outgoing.hangup()).status == 200
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "ws"])
+async def test_s1_the_pbx_is_reached_over_tcp(scene: Scene, transport: str) -> None:
+    await scene.extension(transport="tcp")
+    bob, alice = await scene.awake("phone", transport=transport), await scene.caller()
+    sleeper = await scene.asleep("tablet", wakes=False)
+
+    outgoing = await alice.call(BOB)
+    incoming = await bob.phone.incoming()
+    await answered(outgoing, incoming)
+    await assert_they_hear_each_other(outgoing, incoming)
+    assert (await incoming.hold()).status == 200
+    assert (await incoming.resume()).status == 200
+    assert (await outgoing.hangup()).status == 200
+    assert (await incoming.ended()).cause == "bye"
+    assert scene.pushes(sleeper), "a call that comes by TCP is not held for those who sleep"
+
+    outgoing = await bob.phone.call(ALICE)
+    incoming = await alice.incoming()
+    await answered(outgoing, incoming)
+    await assert_they_hear_each_other(outgoing, incoming)
+    assert (await incoming.hangup()).status == 200
+    assert (await outgoing.ended()).cause == "bye"
