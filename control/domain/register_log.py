@@ -15,6 +15,7 @@ class Attempt:
 
     ``at`` is UNIX time in seconds, ``expires`` what was granted in seconds, ``rtt_ms`` the round trip. ``state`` is the
     device's action (``kemi.wire.RegisterEvent``) or the registration's state at the PBX, ``why`` of ``kemi.wire.UpstreamEvent``.
+    ``quiet``: all that is known is that the state goes on.
     """
 
     side: str
@@ -30,6 +31,7 @@ class Attempt:
     instance: str = ""
     expires: int = 0
     rtt_ms: float = 0.0
+    quiet: bool = False
 
     @property
     def news(self) -> tuple[object, ...]:
@@ -69,17 +71,22 @@ class Run:
 
     def holds(self, attempt: Attempt) -> bool:
         """Whether this attempt is one of the run's, told again."""
-        return attempt.news == self.last.news and self.first_at <= attempt.at <= self.last.at
+        return self._fits(attempt) and self.first_at <= attempt.at <= self.last.at
 
     def continued_by(self, attempt: Attempt) -> bool:
         """Whether this attempt brings nothing new."""
-        return attempt.news == self.last.news and attempt.at > self.last.at
+        return self._fits(attempt) and attempt.at > self.last.at
+
+    def _fits(self, attempt: Attempt) -> bool:
+        if attempt.quiet:
+            return attempt.state == self.last.state
+        return attempt.news == self.last.news
 
     def with_attempt(self, attempt: Attempt) -> Run:
         """The run with one attempt more."""
         return replace(
             self,
-            last=attempt,
+            last=replace(self.last, at=attempt.at, expires=attempt.expires, rtt_ms=attempt.rtt_ms),
             count=self.count + 1,
             rtt_min=min(self.rtt_min, attempt.rtt_ms),
             rtt_sum=self.rtt_sum + attempt.rtt_ms,

@@ -10,10 +10,12 @@ from sqlalchemy.orm import Session
 
 from control.domain import register_log
 from control.domain.register_log import Attempt
-from control.domain.registration_phrases import STOPPED, UNRESOLVABLE, Standing, advice
+from control.domain.registration_phrases import REGISTERED, STOPPED, UNRESOLVABLE, Standing, advice
 from control.domain.text import printable
 from control.services import alarms, registrations
 from control.store.models import Connection, UpstreamState
+
+QUIET_LATE_S = 2.0  # refreshes are told together, so much later than they happened at most
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Upstream:
     why: str = ""
     due: float = 0.0
     since: float = 0.0
+    quiet: bool = False  # a refresh, told with others: nothing is news but the time
 
 
 def record(session: Session, reports: Iterable[Upstream]) -> None:
@@ -41,20 +44,19 @@ def record(session: Session, reports: Iterable[Upstream]) -> None:
 
     A connection that was removed meanwhile is passed over.
     """
-    told = list(reports)
-    newest: dict[str, Upstream] = {}
-    for report in told:
-        if report.connection not in newest or newest[report.connection].at <= report.at:
-            newest[report.connection] = report
-    query = select(Connection.id).where(Connection.id.in_(newest))
-    known = set(session.scalars(query))
-    registrations.record(session, (_attempt(report) for report in told if report.connection in known))
+    told = sorted(reports, key=lambda report: report.at)
+    named = {report.connection for report in told}
+    known = set(session.scalars(select(Connection.id).where(Connection.id.in_(named))))
     rows = {
         row.connection_id: row
         for row in session.scalars(select(UpstreamState).where(UpstreamState.connection_id.in_(known)))
     }
+    kept = _without_stale((report for report in told if report.connection in known), rows)
+    newest = {report.connection: report for report in kept}
+    durables = {report.connection: report.durable for report in kept if report.durable}
+    registrations.record(session, (_attempt(report) for report in kept))
     recovered: list[str] = []
-    for connection in sorted(known):
+    for connection in sorted(newest):
         report = newest[connection]
         row = rows.get(connection)
         if row is None:
@@ -66,6 +68,7 @@ def record(session: Session, reports: Iterable[Upstream]) -> None:
             continue
         before = row.state
         _keep(row, report)
+        row.durable = durables.get(connection, row.durable)
         if report.state == STOPPED:
             _alarm(session, connection, report)
         elif before == STOPPED:
@@ -141,6 +144,21 @@ def place(session: Session, nowhere: Iterable[str], at: float) -> None:
         record(session, reports)
 
 
+def _without_stale(reports: Iterable[Upstream], rows: Mapping[str, UpstreamState]) -> list[Upstream]:
+    """Without the quiet refreshes that happened before a change that was told before them."""
+    changed = {c: row.changed_at for c, row in rows.items() if row.state != REGISTERED}
+    kept = []
+    for report in reports:
+        if report.quiet and report.at - changed.get(report.connection, -QUIET_LATE_S) < QUIET_LATE_S:
+            continue
+        if report.state == REGISTERED:
+            changed.pop(report.connection, None)
+        else:
+            changed[report.connection] = report.at
+        kept.append(report)
+    return kept
+
+
 def _lost(session: Session, nowhere: Iterable[str]) -> tuple[set[str], set[str]]:
     marked = select(UpstreamState.connection_id).where(UpstreamState.why == UNRESOLVABLE)
     return set(nowhere), set(session.scalars(marked))
@@ -150,11 +168,11 @@ def _keep(row: UpstreamState, report: Upstream) -> None:
     state, why = printable(report.state, 64), printable(report.why, 32)
     if (row.state, row.why) != (state, why):
         row.since = report.at
-    row.state, row.why, row.code = state, why, report.code
-    row.reason = printable(report.reason, 500)
+    if not (report.quiet and row.state == state):
+        row.code, row.reason = report.code, printable(report.reason, 500)
+    row.state, row.why = state, why
     row.expires, row.rtt_ms, row.due = report.expires, report.rtt_ms, report.due
     row.changed_at = report.at
-    row.durable = report.durable or row.durable
 
 
 def _alarm(session: Session, connection: str, report: Upstream) -> None:
@@ -181,4 +199,5 @@ def _attempt(report: Upstream) -> Attempt:
         why=report.why,
         expires=report.expires,
         rtt_ms=report.rtt_ms,
+        quiet=report.quiet,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -175,12 +175,10 @@ def _said(error: Exception) -> str:
 
 
 def _write(session: Session, entries: Sequence[Entry]) -> None:
-    by_kind: defaultdict[type[Entry], list[Entry]] = defaultdict(list)
-    for entry in entries:
-        by_kind[type(entry)].append(entry)
-    for kind, of_kind in by_kind.items():
-        if kind in _BULK:
-            _BULK[kind](session, of_kind)
+    journal.record(session, [entry for entry in entries if isinstance(entry, Step)])
+    registrations.record(session, [_registered(e) for e in entries if isinstance(e, RegisterEvent)])
+    # In one go: what became of one connection is told by both kinds, and the order matters.
+    upstream.record(session, [report for entry in entries for report in _reports(entry)])
     for entry in entries:
         match entry:
             case TokensBrought(device, brought, at):
@@ -191,28 +189,13 @@ def _write(session: Session, entries: Sequence[Entry]) -> None:
                 connections.learn_realm(session, event.connection, event.realm)
 
 
-def _write_steps(session: Session, entries: Sequence[Entry]) -> None:
-    journal.record(session, [entry for entry in entries if isinstance(entry, Step)])
-
-
-def _write_registrations(session: Session, entries: Sequence[Entry]) -> None:
-    registrations.record(session, [_registered(e) for e in entries if isinstance(e, RegisterEvent)])
-
-
-def _write_upstreams(session: Session, entries: Sequence[Entry]) -> None:
-    upstream.record(session, [_upstream(e) for e in entries if isinstance(e, UpstreamSeen)])
-
-
-def _write_refreshes(session: Session, entries: Sequence[Entry]) -> None:
-    upstream.record(session, [u for e in entries if isinstance(e, RefreshEvent) for u in _refreshed(e)])
-
-
-_BULK: dict[type[Entry], Callable[[Session, Sequence[Entry]], None]] = {
-    Step: _write_steps,
-    RegisterEvent: _write_registrations,
-    UpstreamSeen: _write_upstreams,
-    RefreshEvent: _write_refreshes,
-}
+def _reports(entry: Entry) -> list[upstream.Upstream]:
+    match entry:
+        case UpstreamSeen():
+            return [_upstream(entry)]
+        case RefreshEvent():
+            return _refreshed(entry)
+    return []
 
 
 def _registered(event: RegisterEvent) -> registrations.Registered:
@@ -241,6 +224,7 @@ def _refreshed(event: RefreshEvent) -> list[upstream.Upstream]:
             expires=int(refresh.expires_at - event.ts),
             rtt_ms=refresh.rtt_ms,
             due=refresh.due,
+            quiet=True,
         )
         for refresh in event.each()
     ]

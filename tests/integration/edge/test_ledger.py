@@ -21,7 +21,7 @@ from control.services.installation import initialise
 from control.settings import JournalSettings
 from control.store.models import CallStep, Registration
 from control.store.session import Store
-from kemi.wire import ConnectionDoc, RegisterEvent, UpstreamEvent
+from kemi.wire import ConnectionDoc, RefreshEvent, RegisterEvent, UpstreamEvent
 
 DOMAIN = "nightbell.test"
 KEY = bytes(range(32))
@@ -102,6 +102,35 @@ def test_r3_a_realm_is_learned_and_changes_the_connections_document(
     assert document.realm == "asterisk"
     assert document.ha1_md5
     assert ledger.upstream() == {connection: "{}"}
+
+
+def test_refreshes_and_changes_of_one_batch_are_kept_in_their_order(
+    ledger: DatabaseLedger, store: Store
+) -> None:
+    with store.write() as session:
+        spec = ConnectionSpec("pbx", "192.0.2.1", "1002", Secret("pa55word"))
+        connection = connections.add_connection(session, spec).id
+
+    def said(ts: float, state: str, code: int) -> UpstreamSeen:
+        return UpstreamSeen(UpstreamEvent(ts=ts, connection=connection, state=state, code=code), learn=False)
+
+    ledger.write(
+        [
+            said(100.0, "registered", 200),
+            RefreshEvent(400.0, [[connection, 8, 2, 700.0, 1000.0, "", 1.5]]),
+            said(700.0, "refused", 403),
+            said(800.0, "registered", 200),
+            RefreshEvent(1100.0, [[connection, 10, 2, 1400.0, 1700.0, "", 1.5]]),
+        ]
+    )
+    with store.read() as session:
+        runs = registrations.of_connection(session, connection)
+        assert [(run.last.state, run.count) for run in runs] == [
+            ("registered", 2),
+            ("refused", 1),
+            ("registered", 2),
+        ]
+        assert upstream.states(session)[connection].due == 1400.0
 
 
 def test_p7_the_register_log_holds_no_token(ledger: DatabaseLedger, store: Store, device: str) -> None:

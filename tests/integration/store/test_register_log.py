@@ -147,6 +147,31 @@ def test_every_report_is_in_the_log_and_the_newest_is_the_state(session: Session
     assert registrations.of_connection(session, "c-removed") == []
 
 
+def test_a_quiet_refresh_goes_on_whatever_the_pbx_said_at_first(session: Session, office: str) -> None:
+    upstream.record(session, [Upstream(office, T, "registered", 200, "Welcome", 600, 9.0)])
+    for n in range(1, 4):
+        quiet = Upstream(office, T + n * 300, "registered", 200, "OK", 590, 3.0, due=T + n * 300, quiet=True)
+        upstream.record(session, [quiet])
+    (run,) = registrations.of_connection(session, office)
+    assert (run.count, run.last.reason, run.last.expires, run.rtt_avg) == (4, "Welcome", 590, 4.5)
+    state = upstream.states(session)[office]
+    assert (state.reason, state.since, state.due) == ("Welcome", T, T + 900)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_refresh_that_is_told_after_a_refusal_it_came_before_changes_nothing(
+    session: Session, office: str, *, together: bool
+) -> None:
+    refusal = Upstream(office, T, "refused", 403, "Forbidden", why="forbidden")
+    late = Upstream(office, T + 0.5, "registered", 200, "OK", quiet=True)
+    for batch in [[refusal, late]] if together else [[refusal], [late]]:
+        upstream.record(session, batch)
+    assert upstream.states(session)[office].state == "refused"
+    assert [run.last.state for run in registrations.of_connection(session, office)] == ["refused"]
+    upstream.record(session, [Upstream(office, T + 300, "registered", 200, "OK", quiet=True)])
+    assert upstream.states(session)[office].state == "registered", "its own word was lost on the way"
+
+
 def test_a_state_knows_since_when(session: Session, office: str) -> None:
     for n in range(3):
         upstream.record(session, [Upstream(office, T + n, "registered", 200)])
