@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from control.domain.text import printable
 from control.services import alarms, registrations
 from control.store.models import Connection, UpstreamState
 
+_AT_ONCE = 1000  # connections of one query
 QUIET_LATE_S = 2.0  # refreshes are told together, so much later than they happened at most
 
 
@@ -44,7 +46,16 @@ def record(session: Session, reports: Iterable[Upstream]) -> None:
 
     A connection that was removed meanwhile is passed over.
     """
-    told = sorted(reports, key=lambda report: report.at)
+    by_connection: defaultdict[str, list[Upstream]] = defaultdict(list)
+    for report in sorted(reports, key=lambda report: report.at):
+        by_connection[report.connection].append(report)
+    names = sorted(by_connection)
+    for start in range(0, len(names), _AT_ONCE):
+        some = names[start : start + _AT_ONCE]
+        _record(session, [report for name in some for report in by_connection[name]])
+
+
+def _record(session: Session, told: list[Upstream]) -> None:
     named = {report.connection for report in told}
     known = set(session.scalars(select(Connection.id).where(Connection.id.in_(named))))
     rows = {

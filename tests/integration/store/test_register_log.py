@@ -147,6 +147,12 @@ def test_every_report_is_in_the_log_and_the_newest_is_the_state(session: Session
     assert registrations.of_connection(session, "c-removed") == []
 
 
+def test_a_backlog_of_any_size_is_written(session: Session, office: str) -> None:
+    strangers = [Upstream(f"c{n}", T, "registered", 200, quiet=True) for n in range(70_000)]
+    upstream.record(session, [*strangers, Upstream(office, T, "registered", 200)])
+    assert set(upstream.states(session)) == {office}
+
+
 def test_a_quiet_refresh_goes_on_whatever_the_pbx_said_at_first(session: Session, office: str) -> None:
     upstream.record(session, [Upstream(office, T, "registered", 200, "Welcome", 600, 9.0)])
     for n in range(1, 4):
