@@ -44,17 +44,6 @@ def cpu_by_process(group: int) -> dict[int, float]:
     return found
 
 
-def memory_by_process(group: int) -> dict[int, int]:
-    """Bytes that each process of the group has for itself alone; what they share is left out."""
-    found: dict[int, int] = {}
-    for folder in _members(group):
-        try:
-            found[int(folder.name)] = _sum(folder / "smaps_rollup", "Private_Clean", "Private_Dirty")
-        except OSError:
-            continue
-    return found
-
-
 def _members(group: int) -> Iterator[Path]:
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -68,13 +57,7 @@ def _members(group: int) -> Iterator[Path]:
 
 
 def _share(rollup: Path) -> int:
-    return _sum(rollup, "Pss")
-
-
-def _sum(rollup: Path, *names: str) -> int:
-    total = 0
     for line in rollup.read_text(encoding="ascii").splitlines():
-        name, _, rest = line.partition(":")
-        if name in names:
-            total += int(rest.split()[0]) * 1024
-    return total
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0

@@ -14,7 +14,7 @@ from tests.bench.registrar.subjects import Subject
 from tests.fakes.registrar import FakeRegistrar
 
 SOON = "*[0-3]"  # the accounts whose first registrations are short: four of ten, by the last digit
-_LOOK = 0.25  # seconds between two looks
+_LOOK = 0.5  # seconds between two looks; the PBX counts all its bindings for each
 _SETTLE = 2.0  # seconds for what was started to come to rest
 _IDLE = 3.0  # seconds over which idleness is measured
 _REFRESHING = 10.0  # seconds, at least, over which the cost of a refresh is measured
