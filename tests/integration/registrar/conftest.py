@@ -56,4 +56,8 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 @pytest.fixture
 def user() -> Callable[[str], str]:
     """Names that no test before has used; what comes before the hyphen says how the registrar treats the account."""
-    return lambda kind="plain": f"{kind}-{next(_numbers)}"
+
+    def name(kind: str) -> str:
+        return f"{kind}-{next(_numbers)}"
+
+    return name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -108,7 +109,7 @@ def test_r1_the_nonce_that_the_pbx_names_for_next_time_is_used(
 
 @pytest.mark.parametrize("knobs", [{"nonce_life": 0.5}, {"nonce_uses": 1}])
 def test_a_nonce_that_has_gone_stale_is_replaced_without_a_refusal(
-    rig: Rig, pbx: FakeRegistrar, user: Name, knobs: dict[str, float]
+    rig: Rig, pbx: FakeRegistrar, user: Name, knobs: dict[str, Any]
 ) -> None:
     name = user("plain")
     pbx.order(name, granted=3, **knobs)
