@@ -6,6 +6,7 @@ from sys import intern
 from typing import Literal
 
 from kemi import digest
+from kemi.contact import transport_of
 from kemi.digest import Challenge
 from kemi.registrar_reply import Reply
 from kemi.registrar_takeover import AGAIN_S, Takeover
@@ -177,7 +178,8 @@ class Account:
         if kept.state == "registered" and kept.expires_at > now:
             self.state = "registered"
             self.expires_at = kept.expires_at
-            self.due = max(kept.due, now)
+            # A binding made over TCP or TLS died with the connection of the process before us.
+            self.due = max(kept.due, now) if transport_of(self.next_hop) == "udp" else now
         elif kept.state == "refused":
             self.state, self.why, self.due = "refused", kept.why, max(kept.due, now)
         elif kept.state == "stopped":

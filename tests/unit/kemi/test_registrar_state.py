@@ -386,6 +386,18 @@ def test_r1_a_connection_changed_meanwhile_is_registered_anew() -> None:
     assert after.cseq > before.cseq
 
 
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_r1_a_binding_made_over_a_connection_that_died_is_made_again(transport: str) -> None:
+    hop = f"sip:127.0.7.9:5060;transport={transport}"
+    before = account(next_hop=hop)
+    answered(before, ok())
+    assert before.state == "registered"
+    after = Account("c8f2k1", connection(next_hop=hop), NOW + 60)
+    after.restore(before.keep(), NOW + 60)
+    assert (after.state, after.due) == ("registered", NOW + 60)
+    assert after.cseq > before.cseq
+
+
 def test_r2_a_stopped_account_stays_stopped_over_a_restart() -> None:
     before = account()
     for _ in range(3):
