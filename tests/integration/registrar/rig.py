@@ -161,6 +161,11 @@ class Rig:
         """Ask Kamailio. Raises RpcError."""
         return rpc.ask(self.settings.rpc_socket, method, *parameters)
 
+    def table(self, name: str) -> dict[str, str]:
+        """What a hash table of Kamailio holds."""
+        slots = self.rpc("htable.dump", name)
+        return {item["name"]: item["value"] for slot in slots for item in slot["slot"]}
+
     # ---------------------------------------------------------------------------------------- events
 
     def event(
