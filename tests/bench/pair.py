@@ -29,6 +29,10 @@ class Side:
     bench: Bench
     credential: Credential
 
+    def renew(self, phone: Phone) -> None:
+        """Ask for another nonce: one lives five minutes."""
+        self.credential = self.bench.credential(phone)
+
     def measure(self, work: Callable[[], None], count: int) -> tuple[float, float]:
         """CPU seconds for each of ``count`` pieces of work: of all processes, and of those that handle SIP.
 

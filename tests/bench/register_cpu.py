@@ -24,6 +24,7 @@ def measure(home: Path, repository: Path, progress: Progress, scale: float) -> l
         def work() -> None:
             side.bench.register(people, side.credential)
 
+        side.renew(people[0])
         used = side.measure(work, len(people))
         told[side.edge.name] = kinds(side.bench.drain_events())
         return used

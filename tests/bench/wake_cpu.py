@@ -34,6 +34,7 @@ def measure(home: Path, repository: Path, progress: Progress, scale: float) -> l
                 )
             events.update(outcome.heard.events)
 
+        side.renew(people[0])
         used = side.measure(work, len(people))
         # A wake that was held while the timer passed by is told twice.
         events["wake"] = min(events["wake"], len(people))
