@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -28,16 +29,27 @@ def restart(stack: Stack, how: str) -> None:
     assert stack.kamailio.pid != before
 
 
-async def written_down(stack: Stack, handset: Handset) -> None:
-    """Wait until Kamailio has written the binding behind: it does so each second."""
+async def written_down(stack: Stack, path: Path, query: str, key: str) -> None:
+    """Wait until what is written behind, each second or as events come, is on disk."""
 
     def is_there() -> bool:
-        path = stack.settings.location_db
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-            rows = database.execute("select 1 from location where username = ?", (handset.id,))
-            return rows.fetchone() is not None
+            return database.execute(query, (key,)).fetchone() is not None
 
-    await stack.eventually(is_there, f"the binding of {handset.id} is on disk")
+    await stack.eventually(is_there, f"{key} is in {path.name}")
+
+
+async def binding_kept(stack: Stack, handset: Handset) -> None:
+    """The binding of a device is on disk."""
+    await written_down(
+        stack, stack.settings.location_db, "select 1 from location where username = ?", handset.id
+    )
+
+
+async def registration_kept(stack: Stack, connection: str) -> None:
+    """The registration at the PBX is on disk."""
+    query = "select 1 from upstream where key_name = ?"
+    await written_down(stack, stack.settings.projection_db, query, connection)
 
 
 async def alice_calls_bob(alice: Phone, bob: Handset) -> None:
@@ -63,10 +75,11 @@ async def test_r1_the_next_calls_find_device_and_registration_as_they_were(
     scene: Scene, pbx_trace: PbxTrace, how: str
 ) -> None:
     stack = scene.stack
-    await scene.extension()
+    connection = await scene.extension()
     bob, alice = await scene.awake("phone"), await scene.caller()
     await alice_calls_bob(alice, bob)
-    await written_down(stack, bob)
+    await binding_kept(stack, bob)
+    await registration_kept(stack, connection)
     bindings, contacts = stack.bindings(bob.id), stack.pbx.contacts(BOB)
     registers = len(pbx_trace.messages("in", "REGISTER"))
 
@@ -100,6 +113,22 @@ async def test_r1_the_registration_goes_on_with_the_same_call_id(
 
 
 @HOW
+async def test_r1_a_registration_over_tcp_that_died_with_it_is_made_again(
+    scene: Scene, pbx_trace: PbxTrace, how: str
+) -> None:
+    stack = scene.stack
+    connection = await scene.extension(transport="tcp")
+    bob, alice = await scene.awake("phone"), await scene.caller()
+    await registration_kept(stack, connection)
+    await binding_kept(stack, bob)
+
+    restart(stack, how)
+
+    await stack.wait_registered(connection, within=3.0)
+    await alice_calls_bob(alice, bob)
+
+
+@HOW
 @pytest.mark.parametrize("transport", ["tcp", "tls", "ws"])
 async def test_w7_a_device_whose_connection_died_with_it_is_woken(
     scene: Scene, how: str, transport: str
@@ -107,7 +136,7 @@ async def test_w7_a_device_whose_connection_died_with_it_is_woken(
     stack = scene.stack
     await scene.extension()
     bob, alice = await scene.awake("phone", transport=transport), await scene.caller()
-    await written_down(stack, bob)
+    await binding_kept(stack, bob)
 
     restart(stack, how)
 
