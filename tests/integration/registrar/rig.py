@@ -128,6 +128,10 @@ class Rig:
             "ha1_sha256": self._masked(connection, "ha1_sha256", ha1(user, "guess", "SHA-256")),
         }
 
+    def plain_ha1s(self, pbx: FakeRegistrar, user: str) -> list[str]:
+        """What nobody may see."""
+        return [ha1(user, pbx.realm), ha1(user, pbx.realm, "SHA-256")]
+
     def _masked(self, connection: str, name: str, value: str) -> str:
         return wire.mask(value, self._identity, f"{connection}/{name}")
 
@@ -192,12 +196,19 @@ class Rig:
         """The next event that says that a connection is registered."""
         return self.upstream(connection, "registered", within)
 
-    def refreshed(self, connection: str, within: float = PATIENCE) -> wire.Refresh:
-        """The next news of a quiet refresh of a connection."""
-        event = self.event(
-            wire.RefreshEvent, lambda e: connection in [r.connection for r in e.each()], within
-        )
-        return next(r for r in event.each() if r.connection == connection)
+    def refreshed(self, *connections: str, within: float = PATIENCE) -> None:
+        """Return once there was news of a quiet refresh of each of these connections."""
+        awaited = set(connections)
+        while awaited:
+            event = self.event(wire.RefreshEvent, within=within)
+            awaited -= {refresh.connection for refresh in event.each()}
+
+    def until(self, condition: Callable[[], bool], within: float = PATIENCE) -> None:
+        """Return once something has become true that no event tells."""
+        deadline = time.monotonic() + within
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {within:g} s\n{self.kamailio.log_tail()}"
+            self._listen(0.02)
 
     def heard(self) -> list[wire.Event]:
         """What has been told that nobody has waited for."""
@@ -238,3 +249,8 @@ class Rig:
 def next_hop(pbx: FakeRegistrar, transport: str = "udp") -> str:
     """Where the PBX listens, as a document says it."""
     return f"sip:{pbx.address}:{pbx.ports[transport]};transport={transport}"
+
+
+def device_ha1(device: str, password: str) -> str:
+    """The HA1 of somebody who registers here."""
+    return ha1(device, DOMAIN, secret=password)
