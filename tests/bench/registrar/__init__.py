@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.bench.figures import Figure, against
 from tests.bench.progress import Progress
 from tests.bench.registrar import rounds
-from tests.bench.registrar.accounts import Account, numbered
+from tests.bench.registrar.accounts import EXPIRES, Account, numbered
 from tests.bench.registrar.first_call import FirstCall
 from tests.bench.registrar.keeper import Keeper
 from tests.bench.registrar.rounds import Held, Idle, Refreshed, Restarted
@@ -73,13 +73,12 @@ def _refresh_one(subject: Subject, count: int, life: int, rest: Idle, progress: 
 
 
 def _hold(home: Path, repository: Path, count: int, progress: Progress) -> list[Figure]:
-    life = max(20, count // 1100)
     ours = Nightbell(home / "nightbell", _OURS, repository)
     peer = StockUac(home / "uac", _PEER, delay=max(5, count // 1600))
-    with _at_pbxs(count, life) as (held, pbx):
-        mine, mine_again, first_call = _hold_ours(ours, held, pbx, life, progress)
-    with _at_pbxs(count, life) as (held, pbx):
-        theirs, theirs_again = _hold_peer(peer, held, pbx, life, progress)
+    with _at_pbxs(count, EXPIRES) as (held, pbx):
+        mine, mine_again, first_call = _hold_ours(ours, held, pbx, progress)
+    with _at_pbxs(count, EXPIRES) as (held, pbx):
+        theirs, theirs_again = _hold_peer(peer, held, pbx, progress)
     return [
         Figure(
             name="registrar.bytes_per_account",
@@ -100,7 +99,7 @@ def _hold(home: Path, repository: Path, count: int, progress: Progress) -> list[
 
 
 def _hold_ours(
-    ours: Nightbell, held: Sequence[Account], pbx: FakeRegistrar, life: int, progress: Progress
+    ours: Nightbell, held: Sequence[Account], pbx: FakeRegistrar, progress: Progress
 ) -> tuple[Held, Restarted, float]:
     rest = _rest(ours, progress)
     ours.prepare(held)
@@ -110,7 +109,7 @@ def _hold_ours(
     keeper.start()
     answered: list[float] = []
     try:
-        found = rounds.hold(ours, held, pbx, life, rest, progress)
+        found = rounds.hold(ours, held, pbx, rest, progress)
         _tell(ours, found, progress)
         first_call.register(ours.settings.location_db)
         again = rounds.restart(
@@ -125,12 +124,12 @@ def _hold_ours(
 
 
 def _hold_peer(
-    peer: StockUac, held: Sequence[Account], pbx: FakeRegistrar, life: int, progress: Progress
+    peer: StockUac, held: Sequence[Account], pbx: FakeRegistrar, progress: Progress
 ) -> tuple[Held, Restarted]:
     rest = _rest(peer, progress)
     peer.prepare(held)
     try:
-        found = rounds.hold(peer, held, pbx, life, rest, progress)
+        found = rounds.hold(peer, held, pbx, rest, progress)
         _tell(peer, found, progress)
         again = rounds.restart(peer, len(held), pbx, peer.delay + _WATCH, lambda _: None)
         progress.result(f"{peer.name}: after the kill {again}")

@@ -24,6 +24,7 @@ class Behaviour:
     ``"request"`` or only those with ``"credentials"``.
 
     Bindings: ``granted`` 0 is as asked, else never mind what was asked; with ``granted_least`` at random between the two;
+    with ``until`` (UNIX time) for as long as it is till then, or up to ``spread`` less, ``granted_least`` at least;
     ``granted_by`` a ``"contact"`` parameter or the ``"header"`` Expires; ``others`` are contacts of somebody else,
     (URI, seconds), bound from the start; ``hide_ours`` leaves the client's contact out of the list;
     ``replace`` drops the oldest contact when there are ``max_contacts`` already, else it is 403.
@@ -56,6 +57,8 @@ class Behaviour:
     min_expires: int = 0
     granted: int = 0
     granted_least: int = 0
+    until: float = 0.0
+    spread: int = 0
     granted_by: str = "contact"
     others: tuple[tuple[str, int], ...] = ()
     hide_ours: bool = False

@@ -212,9 +212,7 @@ class Core:
             return 423
         if not bindings.make_room(contact.uri, how.max_contacts, how.replace, now):
             return 403
-        granted = how.granted or wanted
-        if how.granted_least:
-            granted = random.randint(how.granted_least, granted)
+        granted = _granted(how, wanted, now)
         before = bindings.bind(contact.uri, granted, now)
         statistics.accepted += 1
         statistics.users.add(account.user)
@@ -299,6 +297,13 @@ class Core:
         )
         account.history.append(seen)
         del account.history[: -self._history]
+
+
+def _granted(how: Behaviour, wanted: int, now: float) -> int:
+    if how.until:
+        return max(how.granted_least, int(how.until - now) - random.randint(0, how.spread))
+    granted = how.granted or wanted
+    return random.randint(how.granted_least, granted) if how.granted_least else granted
 
 
 def _is_stale(headers: list[str]) -> bool:

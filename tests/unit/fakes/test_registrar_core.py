@@ -43,6 +43,13 @@ def test_a_grant_can_be_random_between_two_bounds() -> None:
     assert len(grants) > 3
 
 
+def test_a_grant_can_end_at_a_moment_for_all() -> None:
+    core = open_core(until=NOW + 300, granted_least=60)
+    for user, later, granted in (("alice", 0.0, 300), ("bob", 100.0, 200), ("carol", 290.0, 60)):
+        reply = Client(user, core).plain(later=later)
+        assert reply.headers["Contact"][0].endswith(f";expires={granted}")
+
+
 def test_the_grant_can_stand_in_the_expires_header() -> None:
     reply = Client("byheader", Core()).register()
     assert reply.headers["Expires"] == ["90"]
