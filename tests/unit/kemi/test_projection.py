@@ -47,7 +47,10 @@ def test_the_documents_are_in_their_tables(edge: Edge, file: Path) -> None:
     assert edge.table("connection") == {CONNECTION: connection().encode()}
 
 
-def test_trunks_and_their_numbers_are_loaded_too(edge: Edge, file: Path) -> None:
+def test_trunks_and_their_numbers_are_loaded_once_the_file_has_them(edge: Edge, file: Path) -> None:
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("CREATE TABLE IF NOT EXISTS trunk AS SELECT * FROM device WHERE 0")
+        database.execute("CREATE TABLE IF NOT EXISTS number AS SELECT * FROM device WHERE 0")
     write(file, "trunk", "192.0.2.7", "ctrunk")
     write(file, "number", "ctrunk/+4930", wire.NumberDoc([ALICE_AOR]).encode())
     assert projection.load(str(file)) == 5

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
+from kemi import wire
 from tests.fakes.edge import CONNECTION, PBX, Edge, connection, requests
 from tests.fakes.kamailio import Sent
 from tests.fakes.kamailio.modules import digest_response, digest_values
-from tests.unit.kemi.pbx import CHALLENGE, NOW, Pbx
+from tests.unit.kemi.pbx import CHALLENGE, NOW, TICK, Pbx
 
 
 def test_a_connection_is_registered_with_its_opaque_contact(pbx: Pbx) -> None:
@@ -267,6 +270,124 @@ def test_a_credential_that_comes_while_the_challenge_for_it_is_under_way_is_used
     assert pbx.tick(0.02) == []
     (second,) = pbx.answer(first, 401, CHALLENGE)
     assert second.message.has("Authorization")
+
+
+def test_r6_a_connection_switched_off_and_on_at_once_goes_on_with_its_cseq(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    sent = [first, *pbx.answer(first, 401, CHALLENGE)]
+    pbx.accept(sent[-1])
+    pbx.change(None)
+    sent += pbx.tick(TICK)
+    pbx.change(connection())
+    sent += pbx.tick(TICK)
+    assert [s.message.get("Expires") for s in sent] == ["600", "600", "0", "600"]
+    numbers = [int(s.message.get("CSeq").split(" ")[0]) for s in sent]
+    assert numbers == sorted(set(numbers))
+    pbx.answer(sent[2], 200)
+    assert pbx.states() == [("registered", "")], "the late farewell is no news"
+    pbx.accept(sent[3])
+    assert pbx.states() == [("registered", "")]
+    assert pbx.registrar._pbxs[first.to].in_flight == 0
+
+
+# -------------------------------------------------------------------------------------------- quiet refreshes
+
+
+def quiet(pbx: Pbx) -> list[wire.Refresh]:
+    return [refresh for event in pbx.edge.events_of(wire.RefreshEvent) for refresh in event.each()]
+
+
+def test_quiet_refreshes_are_told_together_and_shortly_after(edge: Edge) -> None:
+    for number in range(20):
+        edge.put("connection", f"c{number:02}", connection())
+    pbx = Pbx(edge)
+    while pbx.step(TICK):
+        pass
+    pbx.step(1)
+    edge.events()
+    sent = 0
+    for _ in range(6000):
+        sent += pbx.step(0.1)
+    pbx.tick(0.3)
+    events = edge.events()
+    assert {type(event) for event in events} == {wire.RefreshEvent}
+    assert sum(len(event.refreshes) for event in events if isinstance(event, wire.RefreshEvent)) == sent >= 20
+
+
+def test_a_quiet_refresh_tells_what_a_restart_needs(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    (second,) = pbx.answer(first, 401, CHALLENGE)
+    pbx.accept(second)
+    pbx.upstream()
+    (third,) = pbx.tick(598)
+    pbx.accept(third)
+    pbx.tick(0.2)
+    (told,) = quiet(pbx)
+    assert (told.connection, told.cseq) == (CONNECTION, int(third.message.get("CSeq").split(" ")[0]))
+    assert (told.nc, told.nonce) == (2, "")
+    assert pbx.now + 300 < told.due < told.expires_at <= pbx.now + 600
+    assert 0 < told.rtt_ms < 1000
+
+
+def test_a_new_nonce_is_told_once(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    (second,) = pbx.answer(first, 401, CHALLENGE)
+    pbx.accept(second)
+    pbx.upstream()
+    (third,) = pbx.tick(598)
+    (fourth,) = pbx.answer(third, 401, CHALLENGE.replace("n1", "n2"))
+    pbx.accept(fourth)
+    pbx.accept(pbx.tick(598)[0])
+    pbx.tick(0.2)
+    assert [(told.nc, told.nonce) for told in quiet(pbx)] == [(1, "n2"), (2, "")]
+
+
+def test_the_next_nonce_a_pbx_names_is_told(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    (second,) = pbx.answer(first, 401, CHALLENGE)
+    pbx.accept(second)
+    pbx.accept(pbx.tick(598)[0], 600, 'Authentication-Info: nextnonce="n3"')
+    pbx.tick(0.2)
+    (told,) = quiet(pbx)
+    assert (told.nc, told.nonce) == (0, "n3")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("n1", 'n2", opaque="o'), ("MD5", "SHA-256"), ('qop="auth"', 'opaque="x"')]
+)
+def test_a_challenge_of_another_kind_is_told_in_full(pbx: Pbx, old: str, new: str) -> None:
+    (first,) = pbx.tick()
+    (second,) = pbx.answer(first, 401, CHALLENGE)
+    pbx.accept(second)
+    pbx.upstream()
+    (third,) = pbx.tick(598)
+    (fourth,) = pbx.answer(third, 401, CHALLENGE.replace(old, new))
+    pbx.accept(fourth)
+    (told,) = pbx.upstream()
+    kept = wire.UpstreamDoc.decode(told.durable)
+    assert (told.state, kept.nonce in ("n1", "n2")) == ("registered", True)
+    assert kept.algorithm == ("SHA-256" if new == "SHA-256" else "MD5")
+
+
+def test_two_hundred_refreshes_at_once_are_a_datagram(edge: Edge) -> None:
+    for number in range(450):
+        edge.put("connection", f"c{number:03}", connection(next_hop=f"sip:192.0.2.{number % 200}:5060"))
+    pbx = Pbx(edge)
+    for _ in range(300):
+        pbx.step(TICK)
+        edge.events()
+    pbx.tick(600)
+    late = [s for _ in range(30) for s in pbx.tick(TICK)]
+    sent = [s for s in edge.kamailio.sent[450:] if s.message.method == "REGISTER"]
+    assert len(sent) == 450, len(late)
+    for register in sent:
+        contact = f"Contact: {register.message.get('Contact')};expires=600"
+        edge.answer(register, 200, "OK", contact, origin=PBX)
+    edge.events()
+    pbx.tick(TICK)
+    pbx.tick(0.2)
+    sizes = [len(event.refreshes) for event in edge.events_of(wire.RefreshEvent)]
+    assert sizes == [200, 200, 50]
 
 
 def test_r1_a_thousand_accounts_leave_at_a_pace_that_grows_with_the_answers(edge: Edge) -> None:
