@@ -12,8 +12,10 @@ from tests.fakes.kamailio import Sent
 CALL = "00d1a2b3c4e5f607"
 
 
-def route(edge: Edge, relayed: bool = True, call_id: str = "the-call") -> str:
-    mark = call_mark.seal(Mark(CALL, relayed), call_id, edge.node.key)
+def route(edge: Edge, relayed: bool = True, call_id: str = "the-call", caller: str = "") -> str:
+    """The Route of a call from the PBX, whose From-tag is ``caller``."""
+    tag = call_mark.short_tag(caller) if caller else ""
+    mark = call_mark.seal(Mark(CALL, relayed, caller=tag), call_id, edge.node.key)
     return f"Route: <sip:127.0.7.1:5060;lr;nb={mark}>"
 
 
@@ -146,3 +148,43 @@ def test_the_dialog_of_a_real_call_is_followed_both_ways(edge: Edge) -> None:
     bye = edge.request("BYE", "sip:1001@192.0.2.7:5060", f"Route: {recorded}", **turned)
     (sent,) = requests(edge.kamailio.receive(bye, PHONE), "BYE")
     assert sent.to == "sip:1001@192.0.2.7:5060"
+
+
+def from_the_pbx(edge: Edge, method: str, *headers: str, body: str = "") -> list[Sent]:
+    """A request of the caller's, who is at the PBX."""
+    text = edge.request(
+        method,
+        ALICE.contact,
+        route(edge, caller="pbx"),
+        *headers,
+        body=body,
+        from_="<sip:1001@192.0.2.7>;tag=pbx",
+        to="<sip:x@nightbell.test>;tag=theirs",
+        call_id="the-call",
+    )
+    return edge.kamailio.receive(text, PBX)
+
+
+def test_s6_what_a_device_claims_in_an_answer_within_a_call_does_not_reach_the_pbx(edge: Edge) -> None:
+    (invite,) = requests(
+        from_the_pbx(edge, "INVITE", "P-Asserted-Identity: <sip:1001@pbx>", body=SDP), "INVITE"
+    )
+    assert invite.message.has("P-Asserted-Identity"), "the PBX may say who calls"
+    claim = "P-Asserted-Identity: <sip:boss@pbx.example>"
+    (ok,) = [r for r in replies(edge.answer(invite, 200, "OK", claim, body=SDP)) if r.code == 200]
+    assert not ok.has("P-Asserted-Identity")
+
+
+def test_s6_what_a_device_claims_in_a_request_within_a_call_does_not_reach_the_pbx(edge: Edge) -> None:
+    (info,) = requests(in_dialog(edge, "INFO", route(edge), "P-Asserted-Identity: <sip:boss@x>"), "INFO")
+    assert not info.message.has("P-Asserted-Identity")
+
+
+def test_an_unanswerable_request_is_answered_once_however_often_it_is_sent(edge: Edge) -> None:
+    assert codes(in_dialog(edge, "BYE")) == [481]
+
+
+def test_a_request_that_cannot_be_sent_on_is_answered(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge.kamailio.tm, "t_relay", lambda: -1)
+    assert codes(in_dialog(edge, "INFO", route(edge)))[-1] == 500
+    assert in_dialog(edge, "ACK", route(edge)) == []

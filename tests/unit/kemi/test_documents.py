@@ -50,6 +50,15 @@ def test_a_document_that_cannot_be_read_is_none_and_logged_by_its_key(
     assert len(edge.kamailio.errors) == bool(text)
 
 
+def test_what_is_kept_parsed_has_its_limit(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "_KEPT", 10)
+    table = Table("device", wire.DeviceDoc)
+    for number in range(100):
+        edge.put("device", f"d{number}", wire.DeviceDoc(ALICE_AOR, f"{number:032x}"))
+        assert table.get(f"d{number}") is not None
+        assert len(table._parsed) <= 10
+
+
 # ------------------------------------------------------------------------------------------------------- masks
 
 KEY = bytes(range(16))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kemi import inbound, wake_rules, wire
+from kemi import inbound, ksr, wake_rules, wire
 from tests.fakes.edge import (
     ALICE,
     ALICE_AOR,
@@ -488,6 +488,44 @@ def test_the_caller_gives_up_while_a_device_rings(edge: Edge) -> None:
     assert edge.table("park") == {}
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_device_that_goes_while_its_call_comes_in_is_passed_over(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    """Between the look at its binding and the fork the binding has run out."""
+    devices = [ALICE, ALICE_TABLET][: 1 + others]
+    edge.with_person(*devices, push=False)
+    for device in devices:
+        edge.register(device)
+    registrar = edge.kamailio.registrar
+    lookup = registrar.lookup_uri
+
+    def run_out(table: str, uri: str) -> int:
+        registrar.unregister(table, edge.node.device_uri(ALICE.id))
+        return lookup(table, uri)
+
+    monkeypatch.setattr(registrar, "lookup_uri", run_out)
+    sent = edge.call_from_pbx()
+    if others:
+        assert [s.message.uri for s in invites(sent)] == [ALICE_TABLET.contact]
+    else:
+        (reply,) = [r for r in replies(sent) if r.code >= 200]
+        assert (reply.code, "No device could be reached" in reply.get("Reason")) == (480, True)
+        assert steps(edge)[-1] == "failed"
+
+
+def test_a_device_that_cannot_be_rung_anew_still_registers(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge.with_person(ALICE)
+    edge.register(ALICE)
+    edge.call_from_pbx()
+    monkeypatch.setattr(wake_rules, "SILENCE", 0.0)
+    monkeypatch.setattr(ksr, "save_copy", lambda _: False)
+    sent = edge.register(ALICE)
+    assert (codes(sent), invites(sent)) == ([200], [])
+
+
 # --------------------------------------------------------------------------------------------------- nobody
 
 
@@ -641,3 +679,30 @@ def test_s8_an_invite_at_the_park_socket_that_another_program_sent_is_refused(
     assert codes(edge.kamailio.receive(text, Origin(*stranger, "udp", 5099))) == [403]
     assert len(edge.table("parked")) == 1
     assert edge.events_of(wire.WakeEvent) == []
+
+
+def at_the_park_socket(edge: Edge, method: str, **parts: str) -> list[Sent]:
+    """A message from our own socket."""
+    ourselves = Origin("127.0.0.1", 5060, "udp", 5099)
+    return edge.kamailio.receive(edge.request(method, "sip:park@127.0.0.1:5099", **parts), ourselves)
+
+
+def test_w4_a_retransmission_at_the_park_socket_is_the_same_wake(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    edge.call_from_pbx()
+    (wake,) = wakes(edge)
+    held = edge.kamailio.transactions.all[wake.transaction].request
+    edge.kamailio.receive(held.encode(), Origin("127.0.0.1", 5060, "udp", 5099))
+    assert edge.events() == []
+    assert list(edge.table("parked")) == [wake.id]
+
+
+def test_a_cancel_or_ack_of_no_held_call_changes_nothing(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    edge.call_from_pbx()
+    held = dict(edge.table("parked"))
+    edge.events()
+    for method in ("CANCEL", "ACK"):
+        assert at_the_park_socket(edge, method) == []
+    assert edge.table("parked") == held
+    assert edge.events() == []

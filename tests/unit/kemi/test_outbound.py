@@ -247,6 +247,20 @@ def test_a_number_no_pbx_understands_is_refused(edge: Edge, number: str) -> None
     assert codes(sent)[-1] in (400, 484)
 
 
+def test_a_pbx_that_cannot_be_sent_to_is_said(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    edge.with_person(ALICE)
+    monkeypatch.setattr(edge.kamailio.tm, "t_relay", lambda: -1)
+    assert codes(dial(edge, "600"))[-1] == 500
+    assert steps(edge)[-1] == ("failed", 500)
+
+
+def test_a_call_over_tcp_leaves_by_the_connection_to_the_pbx(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    edge.put("connection", CONNECTION, connection(next_hop="sip:192.0.2.7:5060;transport=tcp"))
+    (invite,) = requests(dial(edge, "600"), "INVITE")
+    assert (invite.to, invite.socket) == ("sip:192.0.2.7:5060;transport=tcp", "")
+
+
 @pytest.mark.parametrize("text", [None, "{", connection(next_hop="").encode()])
 def test_a_device_without_a_connection_cannot_call_out(edge: Edge, text: str | None) -> None:
     edge.with_person(ALICE)

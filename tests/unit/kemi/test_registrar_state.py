@@ -420,6 +420,18 @@ def test_what_is_kept_is_json_that_any_reader_takes() -> None:
     assert json.loads(a.keep().encode(), parse_constant=refuse)["due"] == 0.0
 
 
+def test_r2_a_refused_account_keeps_its_pause_over_a_restart() -> None:
+    before = account()
+    answered(before, Reply(403, "No", 1))
+    after = Account("c8f2k1", connection(), NOW + 10)
+    after.restore(before.keep(), NOW + 10)
+    assert (after.state, after.why, after.failures) == ("refused", "forbidden", 1)
+    assert after.due == round(before.due, 2)
+    late = Account("c8f2k1", connection(), NOW + 3600)
+    late.restore(before.keep(), NOW + 3600)
+    assert late.due == NOW + 3600
+
+
 @given(st.integers(0, 2**31 - 2), st.integers(1_700_000_000, 2_000_000_000))
 def test_r1_cseq_never_goes_down(cseq: int, now: int) -> None:
     kept = wire.UpstreamDoc("registered", "1", cseq, now + 9.0, now + 99.0, 600)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from kemi import router, wire
+from kemi import main, router, wire
+from kemi import settings as kemi_settings
 from tests.fakes.edge import ALICE, CONNECTION, DOMAIN, PBX, PHONE, SDP, Edge, codes, connection, replies
 from tests.fakes.kamailio.context import Origin
 
@@ -255,6 +256,41 @@ def test_a_mistake_in_a_handler_is_answered_500_logged_and_counted(
     assert codes(edge.kamailio.receive(edge.request("OPTIONS", f"sip:{DOMAIN}"))) == [500]
     assert counters(edge) == ["handler-error"]
     assert "RuntimeError: mistake in a handler" in edge.kamailio.errors[0]
+
+
+def test_a_mistake_in_the_answer_to_a_mistake_ends_there(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mistaken(*_: object) -> int:
+        raise RuntimeError("mistake")
+
+    monkeypatch.setattr(edge.kamailio.siputils, "has_totag", mistaken)
+    monkeypatch.setattr(edge.kamailio.sl, "send_reply", mistaken)
+    assert edge.kamailio.receive(edge.request("OPTIONS", f"sip:{DOMAIN}")) == []
+    assert "no answer could be sent" in edge.kamailio.errors[1]
+
+
+def test_a_mistake_over_an_ack_is_not_answered(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mistaken() -> int:
+        raise RuntimeError("mistake")
+
+    monkeypatch.setattr(edge.kamailio.siputils, "has_totag", mistaken)
+    assert edge.kamailio.receive(edge.request("ACK", f"sip:{DOMAIN}")) == []
+
+
+def test_events_that_the_kernel_does_not_take_are_counted_and_nothing_else(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    edge.node.events._socket.close()
+    before = edge.node.events.lost
+    assert codes(edge.register(ALICE)) == [200]
+    assert edge.node.events.lost > before
+
+
+def test_settings_that_cannot_be_used_end_the_start_and_are_logged(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NIGHTBELL_KEMI", raising=False)
+    with pytest.raises(kemi_settings.SettingsError):
+        main.mod_init()
+    assert "NIGHTBELL_KEMI" in edge.kamailio.errors[0]
 
 
 # ---------------------------------------------------------------------------------------------------- WebSocket
