@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from sys import intern
 
 _PARAMETER = re.compile(r'([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
@@ -79,12 +80,17 @@ def challenges(header: str, proxy: bool) -> list[Challenge]:
     return sorted(found, key=lambda c: c.algorithm != SHA256)
 
 
+@lru_cache(maxsize=1024)
+def _ha2(algorithm: str, method: str, uri: str) -> str:
+    return _HASHES[algorithm](f"{method}:{uri}")
+
+
 def answer(
     challenge: Challenge, username: str, ha1: str, method: str, uri: str, nonce_count: int, client_nonce: str
 ) -> str:
     """The Authorization (or Proxy-Authorization) header line that answers ``challenge``, without CRLF."""
     digest = _HASHES[challenge.algorithm]
-    ha2 = digest(f"{method}:{uri}")
+    ha2 = _ha2(challenge.algorithm, method, uri)
     name = "Proxy-Authorization" if challenge.proxy else "Authorization"
     line = (
         f'{name}: Digest username="{username}", realm="{challenge.realm}", nonce="{challenge.nonce}", '

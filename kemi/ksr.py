@@ -47,6 +47,11 @@ def headers(name: str) -> str:
     return pv(f"$(hdr({name})[*])")
 
 
+def has_header(name: str) -> bool:
+    """Whether there is such a header: cheaper than its body."""
+    return int(KSR.hdr.is_present(name)) > 0
+
+
 def via_branch() -> str:
     """The branch parameter of the topmost Via: the id of the transaction this message belongs to."""
     return pv("$(hdr(Via)[0])").partition("branch=")[2].partition(";")[0].partition(",")[0].strip()

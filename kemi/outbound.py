@@ -43,7 +43,8 @@ def invite(node: Node) -> int:
 
     relayed = connection.media == "relay" and node.settings.media
     trust.remove_claims()
-    ksr.remove_header("Route")  # the way to the PBX is ours to say, and the PBX must not be sent round by others
+    # The way to the PBX is ours to say, and the PBX must not be sent round by others.
+    ksr.remove_header("Route")
     nat.public_contact()
     node.stay_in_dialog(Mark(call, relayed, outbound=True, caller=call_mark.short_tag(ksr.pv("$ft"))))
     ksr.track_dialog()

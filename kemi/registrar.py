@@ -19,9 +19,11 @@ from kemi.registrar_state import NEVER, SEND, Account
 
 QUEUE = "registrar"
 _PREFIX = "nb-"
+_clock = time.time
 _DEADLINE = 5.0  # after tm's own (fr_timer), so that a late reply is not taken for silence
 _REFUSED_LATELY_S = 900.0
-_SILENCE = ("no-answer", "not-sent")
+_SILENCE = ("no-answer", "not-sent", "suspected-ban")
+_TOLD_AT_ONCE = 1000  # who wait because others were refused
 _REFRESHES = 200  # in one datagram
 _FLUSH_S = 0.2
 _AGAIN_S = 0.01  # a PBX with more due than its pace allows is looked at again at the next tick
@@ -34,15 +36,23 @@ def take_reply(node: Node) -> None:
     code = ksr.pv_int("$rs")
     if code < 200 or not call_id.startswith(_PREFIX):
         return
-    contacts = challenge = extra = info = route = ""
+    reason = contacts = challenge = extra = info = route = ""
     if code < 300:
-        contacts, extra = ksr.headers("Contact"), ksr.header("Expires")
-        info, route = ksr.header("Authentication-Info"), ksr.headers("Service-Route")
-    elif code in (401, 407):
-        challenge = ksr.headers("WWW-Authenticate" if code == 401 else "Proxy-Authenticate")
+        # Refreshes are most of what comes: nothing is asked for that is not there.
+        contacts = ksr.headers("Contact")
+        if "expires=" not in contacts:
+            extra = ksr.header("Expires")
+        if ksr.has_header("Authentication-Info"):
+            info = ksr.header("Authentication-Info")
+        if ksr.has_header("Service-Route"):
+            route = ksr.headers("Service-Route")
     else:
-        extra = ksr.header("Min-Expires" if code == 423 else "Retry-After")
-    reply = Reply(code, ksr.pv("$rr"), int(ksr.pv("$cs")), contacts, challenge, extra, info, route)
+        reason = ksr.pv("$rr")
+        if code in (401, 407):
+            challenge = ksr.headers("WWW-Authenticate" if code == 401 else "Proxy-Authenticate")
+        else:
+            extra = ksr.header("Min-Expires" if code == 423 else "Retry-After")
+    reply = Reply(code, reason or "OK", int(ksr.pv("$cs")), contacts, challenge, extra, info, route, _clock())
     ksr.queue_add(QUEUE, call_id, reply.encode())
 
 
@@ -105,6 +115,7 @@ class Registrar:
                 account.cseq = max(account.cseq, before.cseq)
                 if before.in_flight:
                     self._pbxs[before.hop].in_flight -= 1
+                    self._tried(before, self._pbxs[before.hop], accepted=False, now=now)
         else:
             account.change(document, now)
         if document.strategy == "while-awake":
@@ -152,14 +163,19 @@ class Registrar:
             heapq.heappush(self._agenda, (now, hop))
         for stranded in pbx.answered():
             self._due_now(stranded, now)
-        before, was, route = account.why, account.state, account.service_route
+        was, route = account.state, account.service_route
         action = registrar_state.answered(account, reply, now, random.random())
         if reply.code < 300:
             self._accepted_at[hop] = now
-        elif account.state in ("refused", "stopped") and account.why != before:
+        elif action != SEND and account.state in ("refused", "stopped"):
             self._refused_at[hop] = now
+            pbx.caution.refused(now)
+            if pbx.caution.exhausted(now):
+                self._tell_held_back(pbx, now)
         if reply.code == 503 and now - self._accepted_at.get(hop, 0.0) > _SPEAKS_FOR_PBX_S:
             pbx.pause(now + min(reply.retry_after or 5.0, 600.0), now)
+        if action != SEND:
+            self._tried(account, pbx, reply.code < 300, now)
         if action == SEND:
             self._send(account, hop, pbx, now)
         elif (
@@ -167,15 +183,33 @@ class Registrar:
             and account.service_route == route
             and account.told_of_challenge()
         ):
-            self._refresh(account, now)
+            self._refresh(account, reply, now)
         else:
             self._settle(account, reply, now)
+
+    def _tried(self, account: Account, pbx: Pbx, accepted: bool, now: float) -> None:
+        """What was on its way has ended; if it was an unproven credential, the next may go."""
+        if not account.trying:
+            return
+        account.trying = False
+        pbx.caution.settled()
+        if accepted:
+            pbx.caution.accepted()
+        heapq.heappush(self._agenda, (now, account.hop))
+
+    def _tell_held_back(self, pbx: Pbx, now: float) -> None:
+        for connection in pbx.put_off_accounts(_TOLD_AT_ONCE):
+            account = self._accounts.get(connection)
+            if account is not None and account.why != "held-back":
+                account.why = "held-back"
+                self._tell(account, Reply(0, "", account.cseq), now)
 
     def _silence(self, account: Account, why: str, now: float) -> None:
         account.in_flight = False
         hop = account.hop
         pbx = self._pbxs[hop]
         pbx.in_flight -= 1
+        self._tried(account, pbx, accepted=False, now=now)
         pbx.silent(account.id, account.why in _SILENCE, now)
         if pbx.down and now - self._refused_at.get(hop, -_REFUSED_LATELY_S) < _REFUSED_LATELY_S:
             why = "suspected-ban"
@@ -189,7 +223,7 @@ class Registrar:
             account.due = now
             self._schedule(account)
 
-    def _refresh(self, account: Account, now: float) -> None:
+    def _refresh(self, account: Account, reply: Reply, now: float) -> None:
         """Nothing has changed but the time: one line of a datagram that many share."""
         self._refreshed.append(
             [
@@ -199,7 +233,7 @@ class Registrar:
                 round(account.due, 1),
                 round(account.expires_at, 1),
                 account.new_nonce(),
-                round((now - account.sent_at) * 1000, 1),
+                account.round_trip_ms(reply),
             ]
         )
         if len(self._refreshed) >= _REFRESHES:
@@ -240,7 +274,7 @@ class Registrar:
                 code=reply.code,
                 reason=reply.reason,
                 expires=int(account.expires_at - now) if account.state == "registered" else 0,
-                rtt_ms=round((now - account.sent_at) * 1000, 2) if reply.code else 0.0,
+                rtt_ms=account.round_trip_ms(reply),
                 realm=challenge.realm if challenge else "",
                 algorithm=challenge.algorithm if challenge else "",
                 durable=account.keep().encode(),  # and with it, the challenge
@@ -294,6 +328,9 @@ class Registrar:
             if self._hop(account) != hop:
                 self._schedule(account)
                 continue
+            if not account.proven and not pbx.down and not pbx.caution.room(now):
+                pbx.put_off(due, connection)
+                continue
             if not self._overall.ready or not pbx.may_send(now):
                 if pbx.down:
                     pbx.hold(due, connection, bool(account.alternatives))
@@ -302,6 +339,9 @@ class Registrar:
                 return
             self._overall.take()
             account.rounds = 0
+            if not account.proven:
+                account.trying = True
+                pbx.caution.tried()
             self._send(account, hop, pbx, now)
 
     def _send(self, account: Account, hop: str, pbx: Pbx, now: float) -> None:

@@ -8,7 +8,11 @@ that was away for an hour is met with a ramp.
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Iterator
+from itertools import islice
+
+from kemi.registrar_caution import Caution
 
 START_PER_S = 50.0
 SLOWEST_PER_S = 5.0
@@ -71,6 +75,8 @@ class Pbx:
         "_movable",
         "_probe_at",
         "_probe_pause",
+        "_untried",
+        "caution",
         "down",
         "in_flight",
         "pace",
@@ -85,6 +91,8 @@ class Pbx:
         # Who was due while it was down: those with no other next hop, and those who look for one at each probe.
         self._held: list[tuple[float, str]] = []
         self._movable: list[tuple[float, str]] = []
+        self.caution = Caution()
+        self._untried: deque[tuple[float, str]] = deque()  # due, but caution has them wait
         self.in_flight = 0
         self.silences = 0
         self.down = False
@@ -105,7 +113,17 @@ class Pbx:
     def next_due(self) -> float:
         """When to look at it again for somebody who is due, infinity when nobody is."""
         due = self._due[0][0] if self._due else float("inf")
+        if self._untried:
+            due = min(due, self.caution.free_at() or float("inf"))
         return min(due, self._probe_at) if self._held or self._movable else due
+
+    def put_off(self, due: float, account: str) -> None:
+        """Caution has an unproven account wait for those that are on their way."""
+        self._untried.append((due, account))
+
+    def put_off_accounts(self, most: int) -> list[str]:
+        """Some of those who wait so."""
+        return [account for _, account in islice(self._untried, most)]
 
     def hold(self, due: float, account: str, movable: bool) -> None:
         """It is down: put an account by until it is not, or until a probe is due. ``movable``: it has other next hops."""
@@ -128,6 +146,8 @@ class Pbx:
             self._release(self._movable)
             if self._held:
                 heapq.heappush(self._due, self._held.pop())
+        for _ in range(min(len(self._untried), self.caution.room(now))):
+            heapq.heappush(self._due, self._untried.popleft())
         while self._due and self._due[0][0] <= now:
             if not self.down and self.in_flight >= WINDOW:
                 return

@@ -14,7 +14,7 @@ _SEPARATOR = "\x1f"
 
 class Reply(NamedTuple):
     """``contacts``, ``challenge`` and ``service_route`` are header bodies joined by commas; ``extra`` is Expires of a 2xx,
-    Min-Expires of a 423 and Retry-After of the rest."""
+    Min-Expires of a 423 and Retry-After of the rest; ``at`` is when it came (UNIX seconds)."""
 
     code: int
     reason: str
@@ -24,6 +24,7 @@ class Reply(NamedTuple):
     extra: str = ""
     authentication_info: str = ""
     service_route: str = ""
+    at: float = 0.0
 
     @property
     def retry_after(self) -> float:
@@ -61,13 +62,13 @@ class Reply(NamedTuple):
             self.service_route,
         )
         plain = (text.replace(_SEPARATOR, " ") for text in texts)
-        return _SEPARATOR.join((str(self.code), str(self.cseq), *plain))
+        return _SEPARATOR.join((str(self.code), str(self.cseq), repr(self.at), *plain))
 
     @classmethod
     def decode(cls, text: str) -> Reply:
         """The inverse of encode. Raises ValueError for anything else."""
-        code, cseq, reason, contacts, challenge, extra, info, route = text.split(_SEPARATOR)
-        return cls(int(code), reason, int(cseq), contacts, challenge, extra, info, route)
+        code, cseq, at, reason, contacts, challenge, extra, info, route = text.split(_SEPARATOR)
+        return cls(int(code), reason, int(cseq), contacts, challenge, extra, info, route, float(at))
 
 
 def split_contacts(contacts: str) -> list[str]:

@@ -42,6 +42,7 @@ WHY = (
     "unsupported-digest",
     "contacts-full",
     "suspected-ban",
+    "held-back",
 )
 _REFUSALS_WHY = (
     "wrong-password",
@@ -94,6 +95,7 @@ class Account:
         "leaving",
         "next_hop",
         "nonce_count",
+        "proven",
         "realm",
         "revision",
         "rounds",
@@ -105,6 +107,7 @@ class Account:
         "strategy",
         "takeover",
         "told",
+        "trying",
         "user",
         "why",
     )
@@ -121,6 +124,8 @@ class Account:
         self.expires_at = 0.0
         self.failures = 0
         self.rounds = 0
+        self.proven = False  # the PBX has accepted this credential
+        self.trying = False  # it counts among the unproven ones that are on their way
         self.fresh = False  # the last REGISTER answered a challenge that was made for it
         self.in_flight = False
         self.sent_at = 0.0
@@ -153,6 +158,7 @@ class Account:
         credential = bytes.fromhex(document.ha1_md5) != self._ha1_md5
         self._take(document)
         if anew:
+            self.proven = False
             self.challenge = None
             self.expires = document.expires
         if anew or (credential and self.state != "registered"):
@@ -168,6 +174,7 @@ class Account:
             return
         self.expires = kept.expires or self.expires
         self.failures = kept.failures
+        self.proven = kept.expires_at > 0 and kept.state not in ("refused", "stopped")
         self.service_route = intern(kept.service_route)
         if kept.nonce:
             self.challenge = Challenge(
@@ -214,6 +221,10 @@ class Account:
         self.sent_leaving = self.leaving
         self.sent_revision = self.revision
         self.hop = hop
+
+    def round_trip_ms(self, reply: Reply) -> float:
+        """Milliseconds from the REGISTER to this reply, 0 when there is none."""
+        return round(max(0.0, reply.at - self.sent_at) * 1000, 2) if reply.code else 0.0
 
     def told_of_challenge(self) -> bool:
         """Whether the edge agent keeps the challenge as it is, but for its nonce."""
@@ -315,6 +326,7 @@ def _accepted(account: Account, reply: Reply, now: float, jitter: float) -> Acti
     account.failures = 0
     account.why = ""
     account.state = "registered"
+    account.proven = True
     account.service_route = intern(reply.service_route)
     account.expires_at = now + granted
     # Spread over the second half of the registration's life, never later than 5 s before its end.
@@ -375,6 +387,7 @@ def _too_brief(account: Account, reply: Reply, now: float, jitter: float) -> Act
 
 def _refused(account: Account, why: str, now: float, jitter: float) -> Action:
     """A no that will not become a yes by asking again soon; asking on would get our address banned."""
+    account.proven = False
     _back_off(account, "refused", why, now, jitter, _AFTER_REFUSAL_S)
     if account.failures >= _REFUSALS and account.state == "refused":
         account.state = "stopped"

@@ -34,7 +34,7 @@ class Settings:
     identity_key: str
     projection: str = ""
     media: bool = True
-    registers_per_second: int = 1000
+    registers_per_second: int = 500
     registers_per_second_per_pbx: int = 400
 
     def __repr__(self) -> str:

@@ -27,6 +27,7 @@ _SHORT = {
     "unsupported-digest": "unknown digest",
     "contacts-full": "no contact free",
     "suspected-ban": "perhaps banned",
+    "held-back": "waits, so as not to be banned",
     UNRESOLVABLE: "host not found",
 }
 
@@ -197,6 +198,13 @@ def _suspected_ban(s: Standing) -> str:
     )
 
 
+def _held_back(s: Standing) -> str:
+    return (
+        f"{s.host} has refused other connections of ours just now; new ones wait some minutes, so that it does not ban us: "
+        "look for those that it refused (`nightbell alarms`), and mend or disable them."
+    )
+
+
 def _unresolvable(s: Standing) -> str:
     return f"The name {s.host} has no address: check its spelling and the name server (DNS: NAPTR, SRV, A, AAAA)."
 
@@ -216,5 +224,6 @@ _ADVICE: dict[str, Callable[[Standing], str]] = {
     "unsupported-digest": _unsupported_digest,
     "contacts-full": _contacts_full,
     "suspected-ban": _suspected_ban,
+    "held-back": _held_back,
     UNRESOLVABLE: _unresolvable,
 }

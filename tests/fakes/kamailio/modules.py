@@ -28,6 +28,9 @@ class Hdr(_Module):
         self._kamailio.context.edits.append(Edit("append", line))
         return 1
 
+    def is_present(self, name: str) -> int:
+        return 1 if self._kamailio.context.message.has(name) else -1
+
     def append_to_reply(self, line: str) -> int:
         self._kamailio.context.reply_headers.append(line.removesuffix("\r\n"))
         return 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from kemi import registrar_caution
 from tests.fakes.edge import CONNECTION, Edge, connection
 from tests.unit.kemi.pbx import Pbx
 
@@ -22,6 +23,12 @@ def edge(tmp_path: Path) -> Iterator[Edge]:
     edge = Edge(tmp_path)
     yield edge
     edge.close()
+
+
+@pytest.fixture
+def no_caution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accounts that nobody has accepted yet leave as fast as others."""
+    monkeypatch.setattr(registrar_caution, "_FIRST", registrar_caution._MOST)
 
 
 @pytest.fixture

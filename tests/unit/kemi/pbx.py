@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from kemi import wire
+from kemi import registrar, wire
 from kemi.registrar import Registrar
 from tests.fakes.edge import CONNECTION, PBX, Edge, requests
 from tests.fakes.kamailio import Sent
@@ -21,6 +21,7 @@ class Pbx:
         random.seed(7)
         self.edge, self.now = edge, now
         edge.events()
+        registrar._clock = lambda: self.now
         with edge.kamailio.in_timer():
             self.registrar = Registrar(edge.node, now, lambda c: edge.kept.get(c, ""))
 

@@ -36,7 +36,7 @@ def test_a_challenge_is_answered_at_the_next_tick(pbx: Pbx) -> None:
         "asterisk",
     )
     assert event.expires == 600
-    assert 0 < event.rtt_ms < 1000
+    assert 0 <= event.rtt_ms < 1000
 
 
 def test_r1_call_id_and_from_tag_stay_and_cseq_grows(pbx: Pbx) -> None:
@@ -142,10 +142,10 @@ def test_a_reply_twice_counts_once(pbx: Pbx) -> None:
 def test_a_control_character_in_a_reason_is_just_text(pbx: Pbx) -> None:
     (first,) = pbx.tick()
     contact = f"Contact: {first.message.get('Contact')}"
-    pbx.edge.answer(first, 200, "O\x1fK", contact, origin=PBX)
+    pbx.edge.answer(first, 500, "N\x1fo", contact, origin=PBX)
     assert pbx.tick(0.02) == []
     (event,) = pbx.upstream()
-    assert (event.state, event.reason) == ("registered", "O K")
+    assert (event.state, event.reason) == ("unreachable", "N o")
 
 
 def test_r8_an_absurd_answer_does_not_lose_an_account(pbx: Pbx) -> None:
@@ -290,6 +290,19 @@ def test_r6_a_connection_switched_off_and_on_at_once_goes_on_with_its_cseq(pbx: 
     assert pbx.registrar._pbxs[first.to].in_flight == 0
 
 
+def test_r6_a_connection_switched_off_and_on_before_it_could_sign_off_stays(pbx: Pbx) -> None:
+    (first,) = pbx.tick()
+    pbx.accept(first)
+    pbx.registrar._pbxs[first.to].pause(pbx.now + 10, pbx.now)
+    pbx.change(None)
+    assert pbx.tick(TICK) == []
+    pbx.change(connection())
+    assert pbx.tick(TICK) == []
+    (again,) = pbx.tick(11)
+    assert again.message.get("Expires") == "600"
+    assert pbx.registrar._pbxs[first.to].in_flight == 1
+
+
 # -------------------------------------------------------------------------------------------- quiet refreshes
 
 
@@ -326,7 +339,7 @@ def test_a_quiet_refresh_tells_what_a_restart_needs(pbx: Pbx) -> None:
     assert (told.connection, told.cseq) == (CONNECTION, int(third.message.get("CSeq").split(" ")[0]))
     assert (told.nc, told.nonce) == (2, "")
     assert pbx.now + 300 < told.due < told.expires_at <= pbx.now + 600
-    assert 0 < told.rtt_ms < 1000
+    assert 0 <= told.rtt_ms < 1000
 
 
 def test_a_new_nonce_is_told_once(pbx: Pbx) -> None:
@@ -369,7 +382,7 @@ def test_a_challenge_of_another_kind_is_told_in_full(pbx: Pbx, old: str, new: st
     assert kept.algorithm == ("SHA-256" if new == "SHA-256" else "MD5")
 
 
-def test_two_hundred_refreshes_at_once_are_a_datagram(edge: Edge) -> None:
+def test_two_hundred_refreshes_at_once_are_a_datagram(edge: Edge, no_caution: None) -> None:
     for number in range(450):
         edge.put("connection", f"c{number:03}", connection(next_hop=f"sip:192.0.2.{number % 200}:5060"))
     pbx = Pbx(edge)
@@ -377,7 +390,7 @@ def test_two_hundred_refreshes_at_once_are_a_datagram(edge: Edge) -> None:
         pbx.step(TICK)
         edge.events()
     pbx.tick(600)
-    late = [s for _ in range(30) for s in pbx.tick(TICK)]
+    late = [s for _ in range(60) for s in pbx.tick(TICK)]
     sent = [s for s in edge.kamailio.sent[450:] if s.message.method == "REGISTER"]
     assert len(sent) == 450, len(late)
     for register in sent:
@@ -400,7 +413,7 @@ def test_r1_a_thousand_accounts_leave_at_a_pace_that_grows_with_the_answers(edge
     assert sum(per_second) == 1000
 
 
-def test_r1_a_silent_pbx_is_not_sent_more_and_more(edge: Edge) -> None:
+def test_r1_a_silent_pbx_is_not_sent_more_and_more(edge: Edge, no_caution: None) -> None:
     for number in range(1000):
         edge.put("connection", f"c{number:04}", connection())
     pbx = Pbx(edge)
