@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 # Parameters of the device's own: where to push to is no business of a PBX (RFC 8599, 8).
@@ -48,6 +49,7 @@ def _split(header: str) -> tuple[str, str, str, str]:
     return "", uri.strip(), "", semicolon + attributes
 
 
+@lru_cache(maxsize=4096)
 def parse(header: str) -> Contact:
     """Read the first contact of a header body. Never fails: what cannot be read is absent."""
     _, uri, _, tail = _split(header)
@@ -83,6 +85,7 @@ def count(header: str) -> int:
     return number if header.strip() else 0
 
 
+@lru_cache(maxsize=4096)
 def for_pbx(header: str, source: str, port: int, protocol: str, aliased: bool) -> str:
     """The Contact as the PBX may see it: push parameters removed and, when ``aliased``, the flow it came by added.
 

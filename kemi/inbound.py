@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 
-from kemi import call_mark, ksr, media, nat, stray, trust, wake, wake_rules
+from kemi import call_mark, ksr, media, nat, stray, trust, wake, wake_rules, wire
 from kemi.auth import Origin
 from kemi.call_mark import Mark
 from kemi.documents import lines
@@ -32,6 +31,11 @@ def invite(node: Node, origin: Origin) -> int:
     call = call_mark.new_reference()
     caller, name = ksr.pv("$fU")[:_LONGEST], ksr.pv("$fn").strip('"')[:_LONGEST]
     aor = origin.aors[0] if origin.aors else ""
+    relayed = document.media == "relay" and node.settings.media
+    node.stay_in_dialog(Mark(call, relayed, caller=call_mark.short_tag(ksr.pv("$ft"))))
+    ksr.remove_headers_like("X-Nightbell[^:]*")
+    if not ksr.tm_new():
+        return 1  # another worker has this INVITE: a retransmission that came while the first was being looked at
     node.events.call(
         call,
         "invite-in",
@@ -49,10 +53,6 @@ def invite(node: Node, origin: Origin) -> int:
     flows = {d: flow for d in devices if (flow := ksr.binding_flow(node.device_uri(d)))}
     plan = wake_rules.plan(list(devices.values()), set(flows))
 
-    relayed = document.media == "relay" and node.settings.media
-    node.stay_in_dialog(Mark(call, relayed, caller=call_mark.short_tag(ksr.pv("$ft"))))
-    ksr.remove_headers_like("^X-Nightbell")
-    ksr.tm_new()
     transaction = ksr.tm_id()
     ksr.pv_set(_CALL, call)
     ksr.pv_set(_DEVICES, " ".join(devices))
@@ -62,7 +62,7 @@ def invite(node: Node, origin: Origin) -> int:
     if plan.hold:
         wait = max(d.wait for d in documents)
         order = _wake_order(call, connection, aor, plan, now + wait, caller, name, document.early_ringing)
-        ksr.pv_set(_WAKING, json.dumps(order, separators=(",", ":")))
+        ksr.pv_set(_WAKING, wire.dumps(order))
     if not _fork(node, plan):
         return _refuse(node, call, 480, "No device could be reached")
     _look_again(node, call, transaction, list(devices), flows)

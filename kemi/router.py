@@ -68,8 +68,13 @@ def reply(node: Node) -> int:
     method = ksr.pv("$rm")
     if method == "REGISTER":
         registrar.take_reply(node)
-    elif method == "INVITE" and 200 <= ksr.pv_int("$rs") < 300 and stray.turned_away(node):
-        ksr.drop()
+    elif method == "INVITE":
+        code = ksr.pv_int("$rs")
+        if 200 <= code < 300:
+            if stray.turned_away(node):
+                ksr.drop()
+        elif code == 599 and wake.is_belated(node):
+            ksr.drop()
     return 1
 
 

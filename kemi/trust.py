@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from kemi import ksr
 
-_CLAIMS = "^(P-Asserted-Identity|P-Preferred-Identity|Remote-Party-ID|Diversion|History-Info|Identity|y|X-.*|Privacy-Id)$"
-_CREDENTIALS = "^(Proxy-)?Authorization$"
+_CLAIMS = "P-Asserted-Identity|P-Preferred-Identity|Remote-Party-ID|Diversion|History-Info|Identity|y|X-[^:]*|Privacy-Id"
+_CREDENTIALS = "(Proxy-)?Authorization"
 
 
 def remove_claims() -> None:

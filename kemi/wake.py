@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kemi import ksr, wire
 from kemi.node import Node
@@ -81,19 +81,26 @@ def _invite(node: Node) -> int:
     wake_id = ksr.via_branch()
     try:
         order = json.loads(ksr.header(HEADER))
-        event = wire.WakeEvent.from_dict(
-            {"v": wire.VERSION, "ts": now, "id": wake_id, "transaction": "", **order}
-        )
-    except (TypeError, ValueError):
+        left = int((float(order["deadline"]) - now) * 1000)
+    except (KeyError, TypeError, ValueError):
         ksr.reply_stateless(400, "Not a Held Call")
         return 1
-    ksr.tm_new()
-    event = replace(event, transaction=ksr.tm_id())
-    text = event.encode()
+    if not ksr.tm_new():
+        return 1
+    # The order is what a WakeEvent says of the call; it was written by this very program, and is read by the edge agent.
+    text = wire.dumps(
+        {
+            "v": wire.VERSION,
+            "type": wire.WakeEvent.type,
+            "ts": now,
+            "id": wake_id,
+            "transaction": ksr.tm_id(),
+            **order,
+        }
+    )
     ksr.tm_routes(failure="ksr_failure_park")
     ksr.pv_set(_ID, wake_id)
     ksr.table_set(wire.TABLE_PARKED, wake_id, text)
-    left = int((event.deadline - now) * 1000)
     if left <= 0 or not ksr.tm_suspend(left):
         ksr.table_remove(wire.TABLE_PARKED, wake_id)
         ksr.tm_reply(599, "Not Held")
@@ -133,8 +140,16 @@ def _end(node: Node, wake_id: str, outcome: str, reason: str) -> None:
         return
     ksr.table_remove(wire.TABLE_PARKED, wake_id)
     ksr.table_remove(wire.TABLE_ACKED, wake_id)
-    event = wire.WakeEvent.decode(text)
-    node.events.send(wire.WakeEndEvent(time.time(), wake_id, event.call, outcome, reason))
+    call = str(json.loads(text)["call"])
+    node.events.send(wire.WakeEndEvent(time.time(), wake_id, call, outcome, reason))
+
+
+def is_belated(node: Node) -> bool:
+    """Before the transaction layer sees a 599: whether it comes from the park socket for a call that is over.
+
+    Without a transaction to take it, it would be passed on to the PBX, after the call's real answer.
+    """
+    return ksr.pv_int("$sp") == node.settings.park_port and _from_ourselves(node) and not ksr.tm_matches()
 
 
 def tell_again(node: Node) -> int:

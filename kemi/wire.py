@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -37,6 +38,10 @@ TABLE_ACKED = "acked"  # wake id -> incarnation of the edge agent that has taken
 TABLE_AGENT = "agent"  # "boot" -> incarnation of the edge agent that is alive now
 
 
+# One encoder, made once: this runs several times for each call and REGISTER.
+dumps: Callable[[object], str] = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
 class WireError(ValueError):
     """A message that is not JSON, of another version, or lacks a field. Its text names the field."""
 
@@ -44,11 +49,12 @@ class WireError(ValueError):
 _T = TypeVar("_T", bound="_Message")
 
 
-@dataclass(frozen=True)
+# Not frozen, as the decisions' dataclasses are: freezing costs a call a field, for each message of each call.
+@dataclass
 class _Message:
     def encode(self) -> str:
         """The message as one line of JSON."""
-        return json.dumps({"v": VERSION, **self._tag(), **self.__dict__}, separators=(",", ":"))
+        return dumps({"v": VERSION, **self._tag(), **self.__dict__})
 
     def _tag(self) -> dict[str, str]:
         return {}
@@ -103,7 +109,7 @@ def _fits(value: object, kind: str) -> bool:
 # ------------------------------------------------------------------------------------------------ events
 
 
-@dataclass(frozen=True)
+@dataclass
 class Event(_Message):
     """What happened, and when: ``ts`` is UNIX time in seconds with microseconds."""
 
@@ -114,7 +120,7 @@ class Event(_Message):
         return {"type": self.type}
 
 
-@dataclass(frozen=True)
+@dataclass
 class HelloEvent(Event):
     """Kamailio has started; its tables hold what they loaded by themselves."""
 
@@ -122,7 +128,7 @@ class HelloEvent(Event):
     pid: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class RegisterEvent(Event):
     """A device's REGISTER was answered.
 
@@ -147,7 +153,7 @@ class RegisterEvent(Event):
     calls: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@dataclass
 class UpstreamEvent(Event):
     """The registration of a connection at its PBX changed state.
 
@@ -181,7 +187,7 @@ class Refresh(NamedTuple):
     rtt_ms: float
 
 
-@dataclass(frozen=True)
+@dataclass
 class RefreshEvent(Event):
     """Registrations that were refreshed and had nothing else to say, many in one datagram; each a Refresh as a list."""
 
@@ -203,7 +209,7 @@ class RefreshEvent(Event):
         return [Refresh(*item) for item in self.refreshes]
 
 
-@dataclass(frozen=True)
+@dataclass
 class CallEvent(Event):
     """One step of one call, for its journal.
 
@@ -237,7 +243,7 @@ CALL_STEPS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class WakeEvent(Event):
     """A call is held for devices that sleep. Sent again until acknowledged; the same ``id`` is the same wake.
 
@@ -260,7 +266,7 @@ class WakeEvent(Event):
     early_ringing: bool = True  # ConnectionDoc.early_ringing
 
 
-@dataclass(frozen=True)
+@dataclass
 class WakeEndEvent(Event):
     """A held call is not held any more. ``outcome``: ``answered``, ``cancelled``, ``deadline`` or ``given-up``."""
 
@@ -271,7 +277,7 @@ class WakeEndEvent(Event):
     reason: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass
 class CounterEvent(Event):
     """Something was counted at the SIP edge: ``name`` (``malformed``, ``handler-error`` …), by how much, and an example."""
 
@@ -308,7 +314,7 @@ def decode_event(datagram: bytes) -> Event:
 # --------------------------------------------------------------------------------------------- documents
 
 
-@dataclass(frozen=True)
+@dataclass
 class DeviceDoc(_Message):
     """Table ``device``; key: the device id, which is also its digest username.
 
@@ -334,7 +340,7 @@ class LineDevice:
     push: bool
 
 
-@dataclass(frozen=True)
+@dataclass
 class LineDoc(_Message):
     """Table ``line``; key: the AoR (``sip:user@domain``). ``wait`` is how long to hold a call, in seconds."""
 
@@ -344,7 +350,7 @@ class LineDoc(_Message):
     def encode(self) -> str:
         """The document as one line of JSON."""
         devices = [{"id": d.id, "push": d.push} for d in self.devices]
-        return json.dumps({"v": VERSION, "devices": devices, "wait": self.wait}, separators=(",", ":"))
+        return dumps({"v": VERSION, "devices": devices, "wait": self.wait})
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> LineDoc:
@@ -354,7 +360,7 @@ class LineDoc(_Message):
         return cls([LineDevice(str(i["id"]), bool(i.get("push"))) for i in items], plain.wait)
 
 
-@dataclass(frozen=True)
+@dataclass
 class ConnectionDoc(_Message):
     """Table ``connection``; key: the connection id, which is also its contact user at the PBX.
 
@@ -389,7 +395,7 @@ class ConnectionDoc(_Message):
         )
 
 
-@dataclass(frozen=True)
+@dataclass
 class NumberDoc(_Message):
     """Table ``number``: the AoRs that a number of a trunk rings."""
 
@@ -419,7 +425,7 @@ def unmask(value: str, key: bytes, label: str) -> str:
     return mask(value[1:], key, label)[1:]
 
 
-@dataclass(frozen=True)
+@dataclass
 class UpstreamDoc(_Message):
     """Table ``upstream``; key: the connection id. What a registration needs to go on after a restart as if nothing had been.
 

@@ -49,6 +49,7 @@ def _ensure(path: Path, table: str, schema: str) -> None:
     try:
         with closing(sqlite3.connect(path)) as database:
             known = database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+            database.execute("PRAGMA journal_mode=WAL")  # stays in the file; Kamailio writes behind, row by row
             if known is None:
                 database.executescript(f"BEGIN;\n{schema}\nCOMMIT;")
     except sqlite3.Error as error:

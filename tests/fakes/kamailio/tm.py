@@ -26,6 +26,8 @@ class Tm:
     def t_check_trans(self) -> int:
         context = self._kamailio.context
         message, method = context.message, context.message.method
+        if message.first.startswith("SIP/2.0"):
+            return 1 if self._transactions.branch_of(message) else -1
         if method == "CANCEL":
             return 1 if self._transactions.find(message, "INVITE") else -1
         if method == "ACK":

@@ -88,6 +88,8 @@ class PseudoVariables:
             if context.mode == "failure":
                 return context.code
             return transaction.code if transaction else 0
+        if name == "$msg(hdrs)":
+            return "\r\n".join(f"{name}: {value}" for name, value in context.message.headers)
         if name == "$branch(count)":
             return len(context.more_targets)
         if name == "$T_branch_idx":

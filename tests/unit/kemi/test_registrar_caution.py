@@ -105,3 +105,35 @@ def test_after_a_refusal_one_at_a_time_and_after_three_none() -> None:
     assert caution.exhausted(NOW + 4)
     assert caution.free_at() == NOW + FORGOTTEN_S
     assert caution.room(caution.free_at()) == 1
+
+
+def change_all(pbx: Pbx, names: list[str], revision: str) -> None:
+    """Somebody corrects the passwords."""
+    for name in names:
+        pbx.change(connection(user=name, revision=revision), name)
+
+
+def test_r2_those_that_were_corrected_while_they_waited_are_tried_once_they_may_be(edge: Edge) -> None:
+    """And only once: what they waited for before does not count any more."""
+    names = accounts(edge, 50)
+    pbx = Pbx(edge)
+    drive(pbx, set(names), 10)
+    for revision in ("2", "3"):
+        change_all(pbx, names, revision)
+        pbx.tick(1)
+    edge.events()
+    drive(pbx, set(), 2 * FORGOTTEN_S, tick=1.0)
+    assert {e.connection for e in pbx.upstream() if e.state == "registered"} == set(names)
+
+
+def test_r2_who_comes_while_none_is_tried_is_told_that_it_waits(edge: Edge) -> None:
+    names = accounts(edge, REFUSALS)
+    pbx = Pbx(edge)
+    drive(pbx, set(names), 10)
+    edge.events()
+    pbx.change(connection(user="fresh"), "fresh")
+    assert drive(pbx, set(), 10) == 0
+    (told,) = pbx.upstream()
+    assert (told.connection, told.state, told.why) == ("fresh", "new", "held-back")
+    drive(pbx, set(), FORGOTTEN_S, tick=1.0)
+    assert ("fresh", "registered", "") in [(e.connection, e.state, e.why) for e in pbx.upstream()]
