@@ -200,9 +200,13 @@ class Registrar:
     def _tell_held_back(self, pbx: Pbx, now: float) -> None:
         for connection in pbx.put_off_accounts(_TOLD_AT_ONCE):
             account = self._accounts.get(connection)
-            if account is not None and account.why != "held-back":
-                account.why = "held-back"
-                self._tell(account, Reply(0, "", account.cseq), now)
+            if account is not None:
+                self._hold_back(account, now)
+
+    def _hold_back(self, account: Account, now: float) -> None:
+        if account.why != "held-back":
+            account.why = "held-back"
+            self._tell(account, Reply(0, "", account.cseq), now)
 
     def _silence(self, account: Account, why: str, now: float) -> None:
         account.in_flight = False
@@ -330,6 +334,8 @@ class Registrar:
                 continue
             if not account.proven and not pbx.down and not pbx.caution.room(now):
                 pbx.put_off(due, connection)
+                if pbx.caution.exhausted(now):
+                    self._hold_back(account, now)
                 continue
             if not self._overall.ready or not pbx.may_send(now):
                 if pbx.down:

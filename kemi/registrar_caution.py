@@ -26,20 +26,21 @@ class Caution:
     def room(self, now: float) -> int:
         """How many unproven credentials may be tried now."""
         self._refusals = [at for at in self._refusals if now - at < FORGOTTEN_S]
-        if len(self._refusals) >= REFUSALS:
-            return 0
-        return max(
-            0,
-            min(self._window, REFUSALS - len(self._refusals) if self._refusals else _MOST) - self._under_way,
-        )
+        return self._room()
+
+    def _room(self) -> int:
+        left = REFUSALS - len(self._refusals) if self._refusals else _MOST
+        return max(0, min(self._window, left) - self._under_way)
 
     def exhausted(self, now: float) -> bool:
         """Whether it has refused so often that none is tried for now."""
         return sum(now - at < FORGOTTEN_S for at in self._refusals) >= REFUSALS
 
     def free_at(self) -> float:
-        """When the oldest refusal that matters is forgotten; 0 when none stands in the way."""
-        return self._refusals[-REFUSALS] + FORGOTTEN_S if len(self._refusals) >= REFUSALS else 0.0
+        """When another one may be tried, 0 for now; infinity while that follows from what becomes of those under way."""
+        if len(self._refusals) >= REFUSALS:
+            return self._refusals[-REFUSALS] + FORGOTTEN_S
+        return 0.0 if self._room() else float("inf")
 
     def tried(self) -> None:
         """An unproven credential is on its way."""

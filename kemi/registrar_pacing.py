@@ -114,7 +114,7 @@ class Pbx:
         """When to look at it again for somebody who is due, infinity when nobody is."""
         due = self._due[0][0] if self._due else float("inf")
         if self._untried:
-            due = min(due, self.caution.free_at() or float("inf"))
+            due = min(due, self.caution.free_at())
         return min(due, self._probe_at) if self._held or self._movable else due
 
     def put_off(self, due: float, account: str) -> None:
