@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 _EXPIRES = re.compile(r';\s*expires\s*=\s*"?(\d{1,9})(?!\d)', re.IGNORECASE)
 _SPLIT_CONTACTS = re.compile(r',(?=\s*(?:"|<|sips?:))')
+_NAME = re.compile(r'^\s*"(?:[^"\\]|\\.)*"')
 _SECONDS = re.compile(r"\s*(\d{1,9})(?!\d)")
 _LONGEST_PAUSE_S = 3600.0  # a PBX that asks for more is asked again after an hour
 _SEPARATOR = "\x1f"
@@ -72,8 +73,9 @@ class Reply(NamedTuple):
 
 
 def split_contacts(contacts: str) -> list[str]:
-    """Each contact of a header body, with its parameters."""
-    return [item.strip() for item in _SPLIT_CONTACTS.split(contacts) if item.strip()]
+    """Each contact of a header body with its parameters, but without a name in quotes: there may be anything in it."""
+    items = (_NAME.sub("", item, count=1) for item in _SPLIT_CONTACTS.split(contacts))
+    return [item.strip() for item in items if item.strip()]
 
 
 def remaining(contact: str) -> int:
