@@ -256,14 +256,14 @@ class Registrar:
         self._schedule(account)
 
     def _settle(self, account: Account, reply: Reply, now: float) -> None:
-        self._tell(account, reply, now)
-        if account.service_route:
+        # Whoever hears of it may call at once: the way of calls comes first.
+        if account.service_route and account.state != "unregistered":
             ksr.table_set(wire.TABLE_SERVICE_ROUTE, account.id, account.service_route)
-        elif account.state == "registered":
+        elif account.state in ("registered", "unregistered"):
             ksr.table_remove(wire.TABLE_SERVICE_ROUTE, account.id)  # it wants none any more
+        self._tell(account, reply, now)
         if account.state == "unregistered":
             del self._accounts[account.id]
-            ksr.table_remove(wire.TABLE_SERVICE_ROUTE, account.id)
         else:
             self._wait_for_next(account, now)
 
