@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import click
+from sqlalchemy.orm import Session
 
 from control.cli.installation import home_option, opened
 from control.cli.passwords import password_options, read_password
@@ -13,6 +14,7 @@ from control.domain.connection import LOCATED_BY, ConnectionSpec, is_address
 from control.domain.errors import InvalidFieldError
 from control.domain.secret import Secret
 from control.services import connection_changes
+from control.services.connections import get_connection
 from control.settings import Settings
 
 CHECK_S = 3.0  # how long a name may take to be found when a connection is saved
@@ -95,6 +97,7 @@ def inbound(name: str, off: bool, home: Path | None) -> None:
     with opened(home) as (settings, store):
         if off:
             with store.write() as session:
+                _refuse_to_strand(session, name)
                 could = connection_changes.close_inbound(session, name)
             click.echo(
                 f"{name} cannot register here any more" if could else f"{name} could not register here"
@@ -103,6 +106,16 @@ def inbound(name: str, off: bool, home: Path | None) -> None:
         with store.write() as session:
             connection, secret = connection_changes.open_inbound(session, name, settings.edge.domain)
         say_inbound(settings, connection, secret)
+
+
+def _refuse_to_strand(session: Session, name: str) -> None:
+    """A connection that is neither somewhere nor comes here could do nothing any more. Raises InvalidFieldError."""
+    if not get_connection(session, name).host:
+        raise InvalidFieldError(
+            "host",
+            f"{name} has none, so it must go on registering here; `nightbell connection set {name} host=…` "
+            f"gives it one, `nightbell connection remove {name}` removes it",
+        )
 
 
 def say_inbound(settings: Settings, connection: str, secret: Secret) -> None:

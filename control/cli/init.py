@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from control import settings
 from control.cli.installation import home_option
@@ -22,11 +23,18 @@ def init(domain: str, home: Path | None) -> None:
     place = settings.home_from(home, os.environ)
     file = place / settings.FILE_NAME
     if not file.exists():
-        place.mkdir(parents=True, exist_ok=True)
         text = settings.render({"edge": {"domain": domain}})
         settings.parse({"edge": {"domain": domain}}, place)
+        place.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
         click.echo(f"wrote {file}")
-    for path in initialise(place, settings.load(place).database.url):
+    known = settings.load(place)
+    given = click.get_current_context().get_parameter_source("domain") is ParameterSource.COMMANDLINE
+    if given and known.edge.domain != domain:
+        click.echo(
+            f"{file} was there already, with the domain {known.edge.domain}; --domain changes nothing",
+            err=True,
+        )
+    for path in initialise(place, known.database.url):
         click.echo(f"wrote {path}")
     click.echo(f"{place} is ready; keep {place / 'secrets'} safe: without seal.key stored passwords are lost")

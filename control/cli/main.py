@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import click
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
 
 from control.cli import edge, host
 from control.cli.connections import connection
@@ -51,6 +51,12 @@ class Nightbell(click.Group):
             return super().invoke(ctx)
         except (DomainError, StoreError, SettingsError) as error:
             raise click.ClickException(str(error)) from None
+        except ArgumentError:
+            # Its text is not shown: an URL may hold a password.
+            raise click.ClickException(
+                "database.url in nightbell.toml cannot be understood; write sqlite:///state/control.db or "
+                "postgresql+psycopg://user@host/database"
+            ) from None
         except (OperationalError, ProgrammingError) as error:
             raise click.ClickException(
                 f"the database does not work: {error.orig}; is it up, and has `nightbell init` been run?"
