@@ -50,7 +50,7 @@ def invite(node: Node, origin: Origin) -> int:
     if not devices:
         return _refuse(node, call, 480, "Nobody has a device on this connection")
     # Read before relaying: a device that registers by another flow meanwhile has to be found different afterwards.
-    flows = {d: flow for d in devices if (flow := ksr.binding_flow(node.device_uri(d)))}
+    flows = {d: flow for d in devices if (flow := _bound_by(node.device_uri(d)))}
     plan = wake_rules.plan(list(devices.values()), set(flows))
 
     transaction = ksr.tm_id()
@@ -127,9 +127,13 @@ def _look_again(node: Node, call: str, transaction: str, devices: list[str], flo
         flow = flows.get(device, "") if device in rung else ""
         with wake.held_calls(device) as held:
             held.value = wake_rules.with_entry(held.value, Entry(transaction, call, flow, time.time()))
-        now_bound_by = ksr.binding_flow(uri)
+        now_bound_by = _bound_by(uri)
         if now_bound_by != flow and now_bound_by:
             ring_held_calls(device, uri, now_bound_by)
+
+
+def _bound_by(uri: str) -> str:
+    return wake_rules.flow_word(*ksr.binding(uri))
 
 
 def ring_held_calls(device: str, uri: str, flow: str) -> list[str]:

@@ -291,12 +291,17 @@ def ruri_to(uri: str) -> bool:
 
 def binding_flow(uri: str) -> str:
     """The flow the binding of ``uri`` was made by (``sip:address:port;transport=…``), ``""`` when there is no binding."""
+    return binding(uri)[0]
+
+
+def binding(uri: str) -> tuple[str, str, str]:
+    """The flow of the binding of ``uri``, and Call-ID and CSeq of the REGISTER that made it; all ``""`` when there is none."""
     # What was unregistered or has run out stays in memory for up to a second, and would be fetched.
     if not is_bound(uri) or int(KSR.registrar.reg_fetch_contacts(LOCATION, uri, "nb")) < 0:
-        return ""
-    flow = pv("$(ulc(nb=>received)[0])")
+        return "", "", ""
+    found = pv("$(ulc(nb=>received)[0])"), pv("$(ulc(nb=>callid)[0])"), pv("$(ulc(nb=>cseq)[0])")
     KSR.registrar.reg_free_contacts("nb")
-    return flow
+    return found
 
 
 def save_copy(uri: str) -> bool:

@@ -388,6 +388,8 @@ def _too_brief(account: Account, reply: Reply, now: float, jitter: float) -> Act
 def _refused(account: Account, why: str, now: float, jitter: float) -> Action:
     """A no that will not become a yes by asking again soon; asking on would get our address banned."""
     account.proven = False
+    if account.why not in _REFUSALS_WHY:
+        account.failures = 0  # silences before it are no refusals
     _back_off(account, "refused", why, now, jitter, _AFTER_REFUSAL_S)
     if account.failures >= _REFUSALS and account.state == "refused":
         account.state = "stopped"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field, replace
 
 from kemi.wire import LineDevice
 
 _SEPARATOR = "\n"
 _NOT_RUNG = "-"
+_BY = "#"
 
 # A phone that is awake says at least 100 within this many seconds. One that said nothing and registers again by the same flow
 # had gone to sleep behind its binding: the INVITE it slept through must be sent anew.
@@ -37,12 +39,17 @@ def plan(devices: list[LineDevice], bound: set[str]) -> Plan:
     )
 
 
+def flow_word(flow: str, call_id: str, cseq: str) -> str:
+    """A flow, and by which REGISTER (its Call-ID and CSeq) it is known, as one word; ``""`` for no flow."""
+    return f"{flow}{_BY}{zlib.crc32(call_id.encode()):08x}.{cseq}" if flow else ""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One held call, as noted under a device.
 
-    ``transaction`` and ``call`` name it; ``flow`` is where the device was rung for it (``""``: not yet), ``at`` when (UNIX
-    seconds), ``heard`` whether it answered anything.
+    ``transaction`` and ``call`` name it; ``flow`` is where the device was rung for it, as ``flow_word`` says it (``""``: not
+    yet), ``at`` when (UNIX seconds), ``heard`` whether it answered anything.
     """
 
     transaction: str
@@ -54,11 +61,15 @@ class Entry:
     def is_due(self, flow: str, now: float) -> bool:
         """Whether a device that registers by ``flow`` has (again) to be rung for this call.
 
-        Three REGISTERs after one push ring once. A device that comes back by another flow lost the first one, and
-        a device that said nothing slept through it.
+        Three REGISTERs after one push ring once, and one REGISTER sent three times does. A device that comes back by
+        another flow lost the first INVITE, and a device that said nothing slept through it.
         """
-        if not self.flow or self.flow != flow:
+        rung_at, _, rung_by = self.flow.partition(_BY)
+        at, _, by = flow.partition(_BY)
+        if not rung_at or rung_at != at:
             return True
+        if by and by == rung_by:
+            return False  # the same REGISTER again: it is the network, or we, who are slow
         return not self.heard and now - self.at >= SILENCE
 
 

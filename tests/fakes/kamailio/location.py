@@ -24,6 +24,8 @@ class Binding:
     ruid: str
     expires_at: float
     received: str = ""
+    callid: str = ""
+    cseq: int = 0
 
     @property
     def target(self) -> Target:
@@ -119,7 +121,7 @@ class Registrar:
         until = self._kamailio.now + seconds
         received = context.avps.get("RECEIVED", "")
         ruid = same.ruid if same else self._ruid()
-        self._bindings[uri] = [*others, Binding(contact.uri, ruid, until, received)]
+        self._bindings[uri] = [*others, Binding(contact.uri, ruid, until, received, *_register(context))]
         return 2 if same else 1
 
     def _refuse(self) -> int:
@@ -166,6 +168,12 @@ class Registrar:
     def reg_free_contacts(self, profile: str) -> int:
         self._fetched.pop(profile, None)
         return 1
+
+
+def _register(context: Context) -> tuple[str, int]:
+    """Call-ID and CSeq of the REGISTER at hand."""
+    message = context.message
+    return message.get("Call-ID"), int(message.get("CSeq").split(" ")[0])
 
 
 def _granted(asked: str) -> int:

@@ -17,7 +17,7 @@ Value = str | int | None
 _HEADER = re.compile(r"^\$hdr\(([\w-]+)\)$")
 _ALL_HEADERS = re.compile(r"^\$\(hdr\(([\w-]+)\)\[(\*|\d+)\]\)$")
 _AVP = re.compile(r"^\$avp\((\w+)\)$")
-_CONTACT = re.compile(r"^\$\(ulc\((\w+)=>(ruid|addr|received)\)\[(\d+)\]\)$")
+_CONTACT = re.compile(r"^\$\(ulc\((\w+)=>(ruid|addr|received|callid|cseq)\)\[(\d+)\]\)$")
 _EXPIRED = re.compile(r"^\$ulc\((\w+)=>(aor|received)\)$")
 _WALK = re.compile(r"^\$shtit(key|val)\((\w+)\)$")
 _USERNAME = re.compile(r'username\s*=\s*"((?:[^"\\]|\\.)*)"', re.IGNORECASE)
@@ -65,9 +65,11 @@ class PseudoVariables:
             if position >= len(bindings):
                 return None
             binding = bindings[position]
-            return {"ruid": binding.ruid, "addr": binding.contact, "received": binding.received or None}[
-                found[2]
-            ]
+            if found[2] == "received":
+                return binding.received or None
+            if found[2] == "cseq":
+                return binding.cseq
+            return {"ruid": binding.ruid, "addr": binding.contact, "callid": binding.callid}[found[2]]
         if found := _EXPIRED.match(name):
             registrar = self._kamailio.registrar
             if found[2] == "aor":

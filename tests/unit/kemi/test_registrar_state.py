@@ -573,3 +573,11 @@ def test_r8_after_any_answers_an_account_has_a_next_step(history: list[Reply], j
         assert (a.due == float("inf")) == (a.state == "stopped")
         assert re.fullmatch(r"[a-z-]+", a.state)
         a.credential("sip:p", "c")
+
+
+def test_r2_silences_before_a_refusal_do_not_count_as_refusals() -> None:
+    a = account()
+    for _ in range(5):
+        registrar_state.silent(a, "no-answer", NOW, 0.5)
+    answered(a, Reply(403, "Forbidden", 1))
+    assert (a.state, a.why) == ("refused", "forbidden")

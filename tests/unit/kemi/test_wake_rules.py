@@ -12,7 +12,7 @@ from kemi.wire import LineDevice
 PHONE, TABLET, DESK = LineDevice("phone", True), LineDevice("tablet", True), LineDevice("desk", False)
 
 _words = st.text(
-    st.characters(exclude_characters=" \n", exclude_categories=["Cs"]), min_size=1, max_size=12
+    st.characters(exclude_characters=" \n#", exclude_categories=["Cs"]), min_size=1, max_size=12
 ).filter(lambda word: word != "-")
 _entries = st.lists(
     st.builds(
@@ -122,3 +122,11 @@ def test_w4_nothing_is_claimed_twice(entries: list[Entry], flow: str, now: float
     assert wake_rules.claim(value, flow, now) == ([], value)
     kept = wake_rules.read_entries(value)
     assert [(e.transaction, e.call) for e in kept] == [(e.transaction, e.call) for e in entries]
+
+
+def test_w4_the_register_that_rang_a_device_does_not_ring_it_again_however_late_it_comes_again() -> None:
+    word = wake_rules.flow_word("sip:192.0.2.1:5060", "call-id", "7")
+    value = wake_rules.with_entry("", Entry("1:2", "call", word, NOW))
+    assert wake_rules.claim(value, word, NOW + 60) == ([], value)
+    next_one = wake_rules.flow_word("sip:192.0.2.1:5060", "call-id", "8")
+    assert len(wake_rules.claim(value, next_one, NOW + wake_rules.SILENCE)[0]) == 1
