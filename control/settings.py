@@ -58,6 +58,8 @@ class EdgeSettings:
     park_port: int = 5090  # Kamailio's own socket for held calls
     events_port: int = 5091  # Kamailio to edge agent
     workers: int = 2
+    shared_memory_mb: int = 256  # Kamailio's -m: bindings, calls, documents
+    private_memory_mb: int = 64  # Kamailio's -M: of each process
     events_key_file: Path = Path("secrets/events.key")
     identity_key_file: Path = Path("secrets/identity.key")
 
@@ -356,6 +358,11 @@ def _check(settings: Settings) -> None:
         )
     if not 1 <= edge.workers <= 256:
         raise MalformedSettingError(f"edge.workers must be between 1 and 256, not {edge.workers}")
+    for name in ("shared_memory_mb", "private_memory_mb"):
+        if not 16 <= getattr(edge, name) <= 65_536:
+            raise MalformedSettingError(
+                f"edge.{name} must be between 16 and 65536 MB, not {getattr(edge, name)}"
+            )
     for f in fields(settings.journal):
         days = getattr(settings.journal, f.name)
         if not 1 <= days <= 36500:

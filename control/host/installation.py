@@ -10,12 +10,17 @@ from pathlib import Path
 
 from control.host import readiness, render, tables
 from control.host.certificates import ensure_certificate
+from control.host.errors import PrepareError
 from control.host.files import ensure_secret, write_private, write_public
 from control.host.process import Process, Program
 from control.host.tree import TREES, Tree
 from control.settings import Settings
 
 _RTPENGINE_TREE = TREES / "rtpengine"
+
+
+_MEMORY_AT_REST_MB = 64  # of shared memory: Kamailio itself, and the calls and registrations of a busy moment
+_BYTES_A_DOCUMENT = 1_500  # with what a connection takes while it is registered
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,8 @@ class Installation:
         run = settings.run_dir
         command = (
             *("kamailio", "-f", str(run / "kamailio.cfg"), "-DD", "-E"),
-            *("-x", "fm", "-X", "fm", "-M", "32", "-m", "256"),
+            *("-x", "fm", "-X", "fm"),
+            *("-M", str(settings.edge.private_memory_mb), "-m", str(settings.edge.shared_memory_mb)),
             *("-w", str(run), "-Y", str(run)),
         )
         return self._process(
@@ -96,6 +102,17 @@ class Installation:
         write_private(settings.kemi_json, render.kemi_json(settings))
         tables.ensure_location(settings.location_db)
         tables.ensure_projection(settings.projection_db)
+        self._check_memory()
+
+    def _check_memory(self) -> None:
+        """Rather not start than start with less than all connections: Kamailio would be silent about those it has no room for."""
+        documents = tables.count_documents(self.settings.projection_db)
+        needed = _MEMORY_AT_REST_MB + documents * _BYTES_A_DOCUMENT // 1_000_000
+        given = self.settings.edge.shared_memory_mb
+        if given < needed:
+            raise PrepareError(
+                f"edge.shared_memory_mb is {given}, and {documents} documents need {needed}: raise it in nightbell.toml"
+            )
 
     def up(self) -> Iterator[tuple[str, bool]]:
         """Start what does not run; yields each name once ready, and if it was started. Raises HostError."""

@@ -7,10 +7,11 @@ from contextlib import closing
 from pathlib import Path
 
 from control.host.errors import PrepareError, ProgramMissingError
-from kemi.wire import TABLE_CONNECTION, TABLE_DEVICE, TABLE_LINE, TABLE_UPSTREAM
+from kemi.wire import TABLE_CONNECTION, TABLE_DEVICE, TABLE_LINE, TABLE_NUMBER, TABLE_TRUNK, TABLE_UPSTREAM
 
 SCHEMA_DIR = Path("/usr/share/kamailio/db_sqlite")
-PROJECTED = (TABLE_DEVICE, TABLE_LINE, TABLE_CONNECTION, TABLE_UPSTREAM)
+LOADED = (TABLE_DEVICE, TABLE_LINE, TABLE_CONNECTION, TABLE_TRUNK, TABLE_NUMBER)
+PROJECTED = (*LOADED, TABLE_UPSTREAM)
 
 
 def ensure_location(path: Path, schema_dir: Path = SCHEMA_DIR) -> None:
@@ -32,6 +33,19 @@ def ensure_projection(path: Path, schema_dir: Path = SCHEMA_DIR) -> None:
     _ensure(path, PROJECTED[0], "\n".join((_schema(schema_dir, "standard"), *named, *indexes)))
 
 
+def count_documents(path: Path) -> int:
+    """How many documents Kamailio will load from projection.db. Raises PrepareError."""
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            known = {
+                name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            }
+            tables = [name for name in LOADED if name in known]
+            return sum(database.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in tables)  # noqa: S608
+    except sqlite3.Error as error:
+        raise PrepareError(f"{path} cannot be read: {error}; move it away to begin anew") from None
+
+
 def _schema(schema_dir: Path, name: str) -> str:
     path = schema_dir / f"{name}-create.sql"
     try:
@@ -49,7 +63,9 @@ def _ensure(path: Path, table: str, schema: str) -> None:
     try:
         with closing(sqlite3.connect(path)) as database:
             known = database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone()
-            database.execute("PRAGMA journal_mode=WAL")  # stays in the file; Kamailio writes behind, row by row
+            database.execute(
+                "PRAGMA journal_mode=WAL"
+            )  # stays in the file; Kamailio writes behind, row by row
             if known is None:
                 database.executescript(f"BEGIN;\n{schema}\nCOMMIT;")
     except sqlite3.Error as error:
