@@ -147,9 +147,12 @@ def _overloaded(s: Standing) -> str:
 
 def _no_answer(s: Standing) -> str:
     if s.transport == "tls":
-        return f"{s.host} took the TLS connection but did not answer (408): check that SIP is served on that port, not HTTPS."
+        return (
+            f"{s.host} does not answer over TLS (408): check host and port, that SIP is served there and not HTTPS, and that its "
+            f"certificate is valid for {s.domain} and trusted here."
+        )
     if s.transport == "tcp":
-        return f"{s.host} took the TCP connection but did not answer (408): check that SIP is served on that port."
+        return f"{s.host} does not answer over TCP (408): check host and port, that SIP is served there, and the firewall."
     return f"{s.host} does not answer over UDP (408): check host and port, that the PBX runs, and that no firewall is in between."
 
 

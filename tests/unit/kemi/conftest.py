@@ -13,7 +13,7 @@ from tests.fakes.edge import CONNECTION, Edge, connection
 from tests.unit.kemi.pbx import Pbx
 
 # Enough to find what is there to find within seconds; no deadline, for the machine may be busy.
-settings.register_profile("kemi", max_examples=40, deadline=None)
+settings.register_profile("kemi", settings.get_profile("nightbell"), max_examples=40)
 settings.load_profile("kemi")
 
 
