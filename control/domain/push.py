@@ -8,11 +8,24 @@ from enum import StrEnum
 
 APNS = "apns"
 FCM = "fcm"
+WEBPUSH = "webpush"
 
 PRODUCTION = "production"
 SANDBOX = "sandbox"
 
-VOIP = "voip"
+VOIP = "voip"  # wakes an app for a call
+ALERT = "alert"  # shows something: a message, voicemail; never a call
+
+
+class Purpose(StrEnum):
+    """Why a push is sent. An iPhone may be sent a VoIP push for a ``CALL`` alone (Apple, PushKit)."""
+
+    CALL = "call"  # a call waits for the device
+    OVER = "over"  # the call of an earlier push is over: clear what was shown
+    MESSAGE = "message"  # a text message waits for the device
+    VOICEMAIL = "voicemail"  # the PBX tells of new voice messages
+    REFRESH = "refresh"  # the binding is about to run out: register again (RFC 8599, 4.1.2)
+    REQUEST = "request"  # a request within a dialog waits for the device (RFC 8599, 6)
 
 
 class Outcome(StrEnum):
@@ -58,7 +71,7 @@ class PushNotice:
     wake: str
     deadline: float
     caller: str | None = None
-    kind: str = VOIP
+    purpose: Purpose = Purpose.CALL
 
 
 @dataclass(frozen=True, slots=True)
