@@ -11,7 +11,7 @@ from pathlib import Path
 
 from control.host.errors import HostError
 from demo.sandbox import SandboxError
-from tests.bench import notice, races, register_cpu, resume, wake_cpu
+from tests.bench import notice, races, register_cpu, registrar, resume, wake_cpu
 from tests.bench.edge import BenchError
 from tests.bench.figures import Figure, write
 from tests.bench.progress import Progress
@@ -24,6 +24,7 @@ MEASURES: dict[str, Measure] = {
     "resume": resume.measure,
     "notice": notice.measure,
     "races": races.measure,
+    "registrar": registrar.measure,
 }
 
 
