@@ -1,10 +1,4 @@
-"""The settings of one installation: ``nightbell.toml`` in its home folder, read once into one frozen tree.
-
-SettingsError
-├── SettingsMissingError     there is no nightbell.toml (or a file it names)
-├── UnknownSettingError      a key this version does not know
-└── MalformedSettingError    a value of the wrong kind, or out of range
-"""
+"""The settings of one installation: ``nightbell.toml`` in its home folder, read once into one frozen tree."""
 
 from __future__ import annotations
 
@@ -13,36 +7,21 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any
 
-FILE_NAME = "nightbell.toml"
+from control.push.providers import PROVIDERS
+from control.settings_table import (
+    FILE_NAME,
+    MalformedSettingError,
+    SettingsMissingError,
+    read,
+    refuse_unknown,
+    table,
+)
+
 DEFAULT_HOME = Path("run")
-
-
-class SettingsError(Exception):
-    """The settings cannot be used; the text names the file, the key, and what to write instead."""
-
-    id = "settings"
-
-
-class SettingsMissingError(SettingsError):
-    """The settings file, or a file it names, does not exist or cannot be read."""
-
-    id = "settings-missing"
-
-
-class UnknownSettingError(SettingsError):
-    """A key this version does not know: a typing error, or a file of another version."""
-
-    id = "settings-unknown"
-
-
-class MalformedSettingError(SettingsError):
-    """A value of the wrong kind, or outside what is possible."""
-
-    id = "settings-malformed"
 
 
 @dataclass(frozen=True)
@@ -103,35 +82,6 @@ class JournalSettings:
 
 
 @dataclass(frozen=True)
-class ApnsSettings:
-    """Apple's provider: signing key (.p8) and ids. ``server`` empty: Apple's, by each token's environment."""
-
-    key_file: Path
-    key_id: str
-    team_id: str
-    server: str = ""
-    port: int = 443
-    ca_file: Path | None = None  # None: the system's certificate authorities
-
-
-@dataclass(frozen=True)
-class FcmSettings:
-    """Google's provider: the service account file. ``base_url`` empty: Google's own."""
-
-    service_account_file: Path
-    base_url: str = ""
-    ca_file: Path | None = None  # None: the system's certificate authorities
-
-
-@dataclass(frozen=True)
-class PushSettings:
-    """The push providers this installation may use; None: not set up."""
-
-    apns: ApnsSettings | None = None
-    fcm: FcmSettings | None = None
-
-
-@dataclass(frozen=True)
 class Settings:
     """All settings, every path absolute, and the places of the files that follow from the home folder."""
 
@@ -141,7 +91,9 @@ class Settings:
     rtpengine: RtpengineSettings = field(default_factory=RtpengineSettings)
     web: WebSettings = field(default_factory=WebSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
-    push: PushSettings = field(default_factory=PushSettings)
+    push: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # provider to its settings; see control/push/providers.py
 
     @property
     def run_dir(self) -> Path:
@@ -238,22 +190,22 @@ def load(home: Path) -> Settings:
 def parse(raw: Mapping[str, Any], home: Path) -> Settings:
     """Build the tree from parsed TOML; relative paths are taken from ``home``. Raises SettingsError."""
     tables = dict(raw)
-    push = dict(_table(tables.pop("push", {}), "push"))
-    apns, fcm = push.pop("apns", None), push.pop("fcm", None)
-    _refuse_unknown(push, "push.", ("apns", "fcm"))
+    push = table(tables.pop("push", {}), "push")
+    refuse_unknown({k: v for k, v in push.items() if k not in PROVIDERS}, "push.", tuple(PROVIDERS))
     known = ("edge", "database", "rtpengine", "web", "journal")
-    _refuse_unknown({k: v for k, v in tables.items() if k not in known}, "", (*known, "push"))
+    refuse_unknown({k: v for k, v in tables.items() if k not in known}, "", (*known, "push"))
     settings = Settings(
         home=home,
-        edge=_section(EdgeSettings, tables, "edge", home),
-        database=_database(_section(DatabaseSettings, tables, "database", home), home),
-        rtpengine=_section(RtpengineSettings, tables, "rtpengine", home),
-        web=_section(WebSettings, tables, "web", home),
-        journal=_section(JournalSettings, tables, "journal", home),
-        push=PushSettings(
-            apns=None if apns is None else _section(ApnsSettings, {"push.apns": apns}, "push.apns", home),
-            fcm=None if fcm is None else _section(FcmSettings, {"push.fcm": fcm}, "push.fcm", home),
-        ),
+        edge=read(EdgeSettings, tables.get("edge", {}), "edge", home),
+        database=_database(read(DatabaseSettings, tables.get("database", {}), "database", home), home),
+        rtpengine=read(RtpengineSettings, tables.get("rtpengine", {}), "rtpengine", home),
+        web=read(WebSettings, tables.get("web", {}), "web", home),
+        journal=read(JournalSettings, tables.get("journal", {}), "journal", home),
+        push={
+            name: read(PROVIDERS[name].settings, push[name], f"push.{name}", home)
+            for name in PROVIDERS
+            if name in push
+        },
     )
     _check(settings)
     return settings
@@ -269,56 +221,6 @@ def render(tables: Mapping[str, Mapping[str, str | int | bool | Path]]) -> str:
             lines.append(f"{key} = {json.dumps(str(value) if isinstance(value, Path) else value)}")
         lines.append("")
     return "\n".join(lines)
-
-
-_S = TypeVar("_S")
-
-
-def _section(kind: type[_S], tables: Mapping[str, Any], name: str, home: Path) -> _S:
-    raw = _table(tables.get(name, {}), name)
-    hints = get_type_hints(kind)
-    declared = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
-    _refuse_unknown({k: v for k, v in raw.items() if k not in declared}, f"{name}.", tuple(declared))
-    values: dict[str, Any] = {}
-    for key, spec in declared.items():
-        if key in raw:
-            values[key] = _value(hints[key], raw[key], f"{name}.{key}", home)
-        elif isinstance(spec.default, Path):
-            values[key] = home / spec.default
-        elif spec.default is MISSING:
-            raise MalformedSettingError(f"{name}.{key} is missing from {FILE_NAME}, and it has no default")
-    return kind(**values)
-
-
-def _table(raw: object, name: str) -> Mapping[str, Any]:
-    if not isinstance(raw, dict):
-        raise MalformedSettingError(f"{name} must be a table: write [{name}] and its keys below")
-    return raw
-
-
-def _refuse_unknown(rest: Mapping[str, Any], prefix: str, known: tuple[str, ...]) -> None:
-    for key in rest:
-        raise UnknownSettingError(
-            f"unknown setting {prefix}{key} in {FILE_NAME}; known here: {', '.join(known)}"
-        )
-
-
-def _value(kind: object, raw: object, name: str, home: Path) -> object:
-    if kind is int:
-        if isinstance(raw, bool) or not isinstance(raw, int):
-            raise MalformedSettingError(f"{name} must be a whole number, not {raw!r}")
-        return raw
-    if not isinstance(raw, str):
-        raise MalformedSettingError(f"{name} must be a string in quotes, not {raw!r}")
-    if any(ord(c) < 32 for c in raw):
-        raise MalformedSettingError(f"{name} holds a control character")
-    if kind is str:
-        return raw
-    if raw:
-        return home / Path(raw)
-    if kind is Path:
-        raise MalformedSettingError(f"{name} must name a file")
-    return None
 
 
 def _database(database: DatabaseSettings, home: Path) -> DatabaseSettings:
@@ -340,18 +242,11 @@ def _check(settings: Settings) -> None:
         raise MalformedSettingError(
             f"web.address {web.address} is not loopback; the pages have no logins yet: use 127.0.0.1"
         )
-    for section, group in (
-        ("edge", edge),
-        ("rtpengine", media),
-        ("web", web),
-        ("push.apns", settings.push.apns),
-    ):
-        for f in fields(group) if group is not None else ():
-            value = getattr(group, f.name)
-            if (f.name.endswith("port") or f.name.startswith("rtp_")) and not 1 <= value <= 65535:
-                raise MalformedSettingError(
-                    f"{section}.{f.name} must be a port between 1 and 65535, not {value}"
-                )
+    for name in ("rtp_min", "rtp_max"):
+        if not 1 <= getattr(media, name) <= 65535:
+            raise MalformedSettingError(
+                f"rtpengine.{name} must be a port between 1 and 65535, not {getattr(media, name)}"
+            )
     if media.rtp_min >= media.rtp_max:
         raise MalformedSettingError(
             f"rtpengine.rtp_min {media.rtp_min} must be below rtpengine.rtp_max {media.rtp_max}"

@@ -23,6 +23,7 @@ from control.host.process import Process, Program
 from control.services import connections, journal, people
 from control.services.installation import initialise
 from control.settings import Settings
+from control.settings_table import FILE_NAME
 from control.store.session import Store
 from demo.pbx import TestPbx
 from demo.ports import RTP_OF_RTPENGINE, free_ports
@@ -83,7 +84,7 @@ class Stack:
     def stop(self) -> Iterator[tuple[str, bool]]:
         """Stop everything; yields each name once it is gone, and whether it ran. Raises StopError."""
         self.close()
-        if (self.home / product_settings.FILE_NAME).exists():
+        if (self.home / FILE_NAME).exists():
             yield from self.installation.down()
         if (self.home / "ports.json").exists():
             yield "sandbox", self.sandbox_process.stop()
@@ -367,4 +368,4 @@ class Stack:
                 },
             }
         )
-        write_private(self.home / product_settings.FILE_NAME, text)
+        write_private(self.home / FILE_NAME, text)

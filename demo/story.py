@@ -14,7 +14,7 @@ from control.domain.errors import DomainError
 from control.domain.story_text import as_text
 from control.host.errors import HostError
 from control.services import connections, people
-from control.settings import FILE_NAME, SettingsError
+from control.settings_table import FILE_NAME, SettingsError
 from control.store.errors import StoreError
 from demo.media import relayed_packets
 from demo.phone import Answer, Call, Phone, PhoneError, PushParams, PushReceiver, Recorded

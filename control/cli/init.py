@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from control import settings
+from control import settings, settings_table
 from control.cli.installation import home_option
 from control.services.installation import initialise
 
@@ -21,7 +21,7 @@ from control.services.installation import initialise
 def init(domain: str, home: Path | None) -> None:
     """Make an installation's folder. What exists already is kept; the database is brought up to date."""
     place = settings.home_from(home, os.environ)
-    file = place / settings.FILE_NAME
+    file = place / settings_table.FILE_NAME
     if not file.exists():
         text = settings.render({"edge": {"domain": domain}})
         settings.parse({"edge": {"domain": domain}}, place)

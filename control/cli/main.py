@@ -18,7 +18,7 @@ from control.cli.registrations import alarms, register_log
 from control.cli.users import user
 from control.cli.web import web
 from control.domain.errors import DomainError
-from control.settings import SettingsError
+from control.settings_table import SettingsError
 from control.store.errors import StoreError
 
 PLUGIN_GROUP = "nightbell.commands"

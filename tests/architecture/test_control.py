@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
+from control.push.providers import PROVIDERS
 from tests.architecture.source import ROOT, files, imports, tree
 
 DOMAIN = [pytest.param(file, id=file.name) for file in files("control/domain")]
@@ -46,3 +48,10 @@ def test_every_module_says_what_it_is_for() -> None:
         and not ast.get_docstring(tree(file.read_text(encoding="utf-8")))
     ]
     assert silent == []
+
+
+def test_each_folder_of_a_push_provider_is_registered_and_kept_apart() -> None:
+    folders = {init.parent.name for init in (ROOT / "control/push").glob("*/__init__.py")}
+    assert folders == set(PROVIDERS)
+    contract = (ROOT / ".importlinter").read_text(encoding="utf-8").partition("providers-apart")[2]
+    assert folders <= set(re.findall(r"^    control\.push\.(\w+)$", contract, re.MULTILINE))

@@ -11,9 +11,9 @@ from control.push.apns.outcomes import OUTCOMES
 from control.push.apns.pool import ApnsPool, tls_context
 from control.push.apns.provider_token import ProviderToken, read_key
 from control.push.apns.request import MAX_BODY, ApnsAnswer, VoipRequest, is_device_token
+from control.push.apns.settings import ApnsSettings
 from control.push.errors import NoAnswerError, PushCredentialsError
 from control.push.port import Clock
-from control.settings import ApnsSettings
 
 PRODUCTION_HOST = "api.push.apple.com"
 SANDBOX_HOST = "api.sandbox.push.apple.com"

@@ -17,8 +17,8 @@ from control.push.errors import NoAnswerError, PushCredentialsError, UnansweredE
 from control.push.fcm.access_token import AccessToken, TokenRefusedError, read_service_account
 from control.push.fcm.message import error_code, message, message_id
 from control.push.fcm.outcomes import OUTCOMES
+from control.push.fcm.settings import FcmSettings
 from control.push.port import Clock
-from control.settings import FcmSettings
 
 BASE_URL = "https://fcm.googleapis.com"
 ATTEMPT = 5.0  # seconds for one attempt; the dispatcher makes another while the deadline allows

@@ -13,8 +13,9 @@ import pytest
 
 from control.domain.push import PushNotice, PushToken
 from control.push.apns.provider import ApnsProvider
+from control.push.apns.settings import ApnsSettings
 from control.push.fcm.provider import FcmProvider
-from control.settings import ApnsSettings, FcmSettings
+from control.push.fcm.settings import FcmSettings
 from demo.sandbox import ProviderSandbox
 
 ADDRESS = "127.0.77.1"

@@ -63,12 +63,8 @@ async def _hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 def port_of(stack: Stack, provider: str) -> int:
     """Where Nightbell looks for the provider."""
-    push = stack.settings.push
-    if provider == "apns":
-        assert push.apns is not None
-        return push.apns.port
-    assert push.fcm is not None
-    return int(push.fcm.base_url.rpartition(":")[2].rstrip("/"))
+    table = stack.settings.push[provider]
+    return int(table.port if provider == "apns" else table.base_url.rpartition(":")[2].rstrip("/"))
 
 
 @pytest.mark.parametrize("how", ["refused", "silent", "impostor"])

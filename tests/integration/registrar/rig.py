@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from control.host import rpc
 from control.host.installation import Installation
-from control.settings import FILE_NAME, load, render
+from control.settings import load, render
+from control.settings_table import FILE_NAME
 from demo.ports import free_ports
 from kemi import wire
 from tests.fakes.registrar import FakeRegistrar, ha1

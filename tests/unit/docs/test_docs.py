@@ -16,6 +16,7 @@ from control import settings
 from control.cli.main import main
 from control.domain import phrases, registration_phrases
 from control.domain.connection import STRATEGIES
+from control.push.providers import PROVIDERS
 from control.services.connection_changes import SETTABLE
 from demo import cli as demo_cli
 from kemi import registrar_state, wire
@@ -118,8 +119,7 @@ def test_each_setting_is_in_its_reference_under_its_table_with_its_default() -> 
         "rtpengine": settings.RtpengineSettings,
         "web": settings.WebSettings,
         "journal": settings.JournalSettings,
-        "push.apns": settings.ApnsSettings,
-        "push.fcm": settings.FcmSettings,
+        **{f"push.{name}": registered.settings for name, registered in PROVIDERS.items()},
     }
     assert set(sections) == set(known)
     for table, kind in known.items():

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from control.settings import (
+from control.settings import home_from, load, parse, render
+from control.settings_table import (
     MalformedSettingError,
     SettingsError,
     SettingsMissingError,
     UnknownSettingError,
-    home_from,
-    load,
-    parse,
-    render,
+    read,
 )
 
 HOME = Path("/srv/nightbell")
+
+
+@dataclass(frozen=True)
+class Bell:
+    tone: str
+    port: int = 1
+
+    def __post_init__(self) -> None:
+        if self.tone == "mute":
+            raise ValueError("tone must be heard, not 'mute'")
+
+
+@dataclass(frozen=True)
+class Tower:
+    loud: bool = False
+    names: tuple[str, ...] = ()
+    bells: tuple[Bell, ...] = ()
+    guests: Mapping[str, Bell] = field(default_factory=dict)
+    key_file: Path = Path("secrets/tower.key")
 
 
 def test_an_empty_file_gives_the_defaults_with_absolute_paths() -> None:
@@ -27,7 +46,7 @@ def test_an_empty_file_gives_the_defaults_with_absolute_paths() -> None:
     assert settings.edge.events_key_file == HOME / "secrets/events.key"
     assert settings.database.url == f"sqlite:///{HOME}/state/control.db"
     assert settings.rtpengine.tree is None
-    assert settings.push.apns is None
+    assert settings.push == {}
     assert settings.rpc_socket == HOME / "run/kamailio.rpc"
 
 
@@ -41,9 +60,9 @@ def test_what_is_rendered_is_read_back(tmp_path: Path) -> None:
     settings = load(tmp_path)
     assert (settings.edge.domain, settings.edge.sip_port) == ("example.org", 15060)
     assert settings.rtpengine.tree == Path("/trees/rtp")
-    assert settings.push.apns is not None
-    assert settings.push.apns.key_file == tmp_path / "secrets/apns.p8"
-    assert settings.push.apns.ca_file is None
+    assert list(settings.push) == ["apns"]
+    assert settings.push["apns"].key_file == tmp_path / "secrets/apns.p8"
+    assert settings.push["apns"].ca_file is None
 
 
 def test_a_postgresql_url_is_taken_as_it_is_and_never_shown() -> None:
@@ -113,3 +132,37 @@ def test_how_long_the_journal_is_kept_is_said_in_days() -> None:
             parse({"journal": {"keep_days": bad}}, HOME)
     with pytest.raises(UnknownSettingError, match=r"journal\.keep"):
         parse({"journal": {"keep": 1}}, HOME)
+
+
+def test_a_table_holds_lists_and_tables_of_its_own() -> None:
+    raw = tomllib.loads(
+        """
+        loud = true
+        names = ["a", "b"]
+        bells = [{tone = "c"}, {tone = "d", port = 2}]
+        guests.alice = {tone = "e"}
+        """
+    )
+    tower = read(Tower, raw, "tower", HOME)
+    assert tower == Tower(
+        True, ("a", "b"), (Bell("c"), Bell("d", 2)), {"alice": Bell("e")}, HOME / "secrets/tower.key"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("loud = 1", r"tower\.loud must be true or false, not 1"),
+        ("names = 'a'", r"tower\.names must be a list: write it in brackets"),
+        ("names = [1]", r"tower\.names\[1\] must be a string"),
+        ("bells = {tone = 'a'}", r"tower\.bells must be a list: write \[\[tower\.bells\]\]"),
+        ("bells = [{tone = 'a'}, {}]", r"tower\.bells\[2\]\.tone is missing"),
+        ("bells = [{tone = 'a', port = 0}]", r"tower\.bells\[1\]\.port must be a port"),
+        ("bells = [{tone = 'mute'}]", r"tower\.bells\[1\]\.tone must be heard, not 'mute'"),
+        ("guests = ['alice']", r"tower\.guests must be a table"),
+        ("guests.alice = {tune = 'a'}", r"unknown setting tower\.guests\.alice\.tune"),
+    ],
+)
+def test_a_mistake_deep_in_a_table_is_refused_by_its_whole_name(text: str, named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        read(Tower, tomllib.loads(text), "tower", HOME)
