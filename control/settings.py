@@ -74,11 +74,12 @@ class WebSettings:
 
 @dataclass(frozen=True)
 class JournalSettings:
-    """For how many days what was recorded is kept: calls, the register log, and alarms that are over."""
+    """For how many days is kept: calls, the register log, alarms that are over, push tokens not brought again."""
 
     keep_days: int = 90
     register_log_days: int = 90
     alarm_days: int = 365
+    token_days: int = 270  # as long as Google keeps one that nobody uses
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,10 @@ class PushToken:
     """Where one app install receives pushes.
 
     ``app`` is the APNs topic (``org.example.phone.voip``) or the FCM project or sender it was issued for;
-    ``environment`` is ``production`` or ``sandbox`` (APNs alone knows the difference). The token is as good
-    as an address of a person: it shows in no ``repr``.
+    ``environment`` is ``production`` or ``sandbox`` (APNs alone knows the difference), ``corrected`` when the provider
+    has shown that it is not the one that the app named. ``stored_at`` is when the device brought it last, in UNIX seconds;
+    ``quarantined_at`` when the provider last said that it knows it nowhere: it is kept, and not used. The token is as good as
+    an address of a person: it shows in no ``repr``.
     """
 
     provider: str
@@ -52,6 +54,19 @@ class PushToken:
     environment: str
     token: str = field(repr=False)
     kind: str = VOIP
+    stored_at: float = field(default=0.0, compare=False)
+    quarantined_at: float | None = None
+    corrected: bool = False
+
+    def is_same(self, other: PushToken) -> bool:
+        """Whether it is the same token for the same use, whatever was learnt of it meanwhile."""
+        mine = (self.provider, self.kind, self.app, self.token)
+        return mine == (other.provider, other.kind, other.app, other.token)
+
+    @property
+    def digest(self) -> str:
+        """Names the token among all devices without giving it away: SHA-256, in hex."""
+        return hashlib.sha256(f"{self.provider} {self.token}".encode()).hexdigest()
 
     @property
     def fingerprint(self) -> str:

@@ -47,6 +47,26 @@ class TokenDied:
 
 
 @dataclass(frozen=True)
+class TokenQuarantined:
+    """A provider knew a token nowhere at ``at`` (UNIX seconds)."""
+
+    device: str
+    token: PushToken
+    change: int
+    at: float
+
+
+@dataclass(frozen=True)
+class TokenCorrected:
+    """A provider has taken a token in ``environment``."""
+
+    device: str
+    token: PushToken
+    change: int
+    environment: str
+
+
+@dataclass(frozen=True)
 class UpstreamSeen:
     """The state of a connection at its PBX; ``learn``: its realm may not be known here yet."""
 
@@ -54,7 +74,8 @@ class UpstreamSeen:
     learn: bool
 
 
-Entry = Step | RegisterEvent | TokensBrought | TokenDied | UpstreamSeen | RefreshEvent
+TokenChange = TokensBrought | TokenDied | TokenQuarantined | TokenCorrected
+Entry = Step | RegisterEvent | TokenChange | UpstreamSeen | RefreshEvent
 
 
 class Ledger(Protocol):
@@ -171,7 +192,7 @@ class Recorder:
 
     def _after(self, batch: list[Entry]) -> None:
         for entry in batch:
-            if isinstance(entry, TokensBrought | TokenDied):
+            if isinstance(entry, TokenChange):
                 self._saved(entry.device, entry.change)
         if any(isinstance(entry, UpstreamSeen) and entry.learn for entry in batch):
             self._learned()

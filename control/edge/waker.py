@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from control.domain.journal import Step
-from control.domain.push import Outcome, PushNotice, PushToken, Verdict
+from control.domain.push import Outcome, Purpose, PushNotice, PushToken, Verdict
 from control.edge import wake_plan
 from control.edge.rpc import Orders
 from control.edge.tokens import TokenBook
@@ -203,7 +203,7 @@ class Waker:
         notice = PushNotice(event.call, event.id, event.deadline)
         wake.pushed_at.setdefault(device, self._now())
         tasks = wake.pushes.setdefault(device, set())
-        for token in self._tokens.of(device):
+        for token in self._tokens.of(device, Purpose.CALL):
             self.counters["pushes"] += 1
             self._note_push(wake, "push-sent", device, token)
             tasks.add(
@@ -249,7 +249,7 @@ class Waker:
     # --------------------------------------------------------------------------------------- the rest
 
     def _pushable(self, device: str) -> bool:
-        return bool(self._tokens.of(device))
+        return bool(self._tokens.of(device, Purpose.CALL))
 
     def _note_push(
         self, wake: _Wake, step: str, device: str, token: PushToken, code: int = 0, reason: str = ""

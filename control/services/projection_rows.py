@@ -14,6 +14,7 @@ from control.domain.aor import aor
 from control.domain.connection import DEFAULT_WAIT, TRUNK, WHILE_AWAKE
 from control.domain.credential import ha1_md5, ha1_sha256
 from control.domain.targets import Located, Route, Targets
+from control.services.tokens import WAKES
 from control.store.models import Connection, Device, StoredToken, TrunkNumber, User, connection_users
 from control.store.session import seal_of
 from kemi.wire import ConnectionDoc, DeviceDoc, LineDevice, LineDoc, NumberDoc, mask
@@ -55,8 +56,10 @@ class Rows:
         devices: defaultdict[str, list[str]] = defaultdict(list)
         for row in self.session.execute(query):
             devices[row.user_id].append(row.id)
-        # The tokens themselves are not needed here, only who has any.
-        tokens = select(StoredToken.device_id).join(Device).where(Device.user_id.in_(users)).distinct()
+        # The tokens themselves are not needed here, only who has any that wakes.
+        tokens = (
+            select(StoredToken.device_id).join(Device).where(Device.user_id.in_(users), *WAKES).distinct()
+        )
         wakeable = set(self.session.scalars(tokens))
         waits = self._waits(users)
         return {

@@ -4,90 +4,175 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from control.domain.push import PushToken
-from control.services import outbox
+from control.domain.push import VOIP, Purpose, PushToken
+from control.domain.push_tokens import after_bringing, serving
+from control.services import outbox, registrations
+from control.services.registrations import Registered
 from control.store.models import Device, StoredToken
+
+# Which rows can wake a device for a call, as ``push_tokens.serving`` has it.
+WAKES = (StoredToken.kind == VOIP, StoredToken.quarantined_at.is_(None))
+
+_ORDER = (StoredToken.provider, StoredToken.app, StoredToken.kind)
 
 
 def store_tokens(
-    session: Session, device_id: str, tokens: Iterable[PushToken], at: float | None = None
+    session: Session,
+    device_id: str,
+    tokens: Iterable[PushToken],
+    at: float | None = None,
+    *,
+    all_of_them: bool = False,
 ) -> bool:
-    """Make these the device's tokens, in place of those it had (P7); whether anything but the time has
-    changed.
+    """Remember what a device has brought (``push_tokens.after_bringing``); whether anything but the time has changed.
 
-    ``at`` is when the device brought them, in UNIX seconds (now if None). A device that is not there any
-    more is no error: it may have been removed while its REGISTER was under way.
+    ``at`` is when the device brought them, in UNIX seconds (now if None). A token that another device had is that
+    one's no more; its register log says so. A device that is not there any more is no error: it may have been removed
+    while its REGISTER was under way.
     """
     device = session.get(Device, device_id)
     if device is None:
         return False
     now = time.time() if at is None else at
-    old = {(t.provider, t.kind, t.app): t for t in device.tokens}
-    new = {(t.provider, t.kind, t.app): t for t in tokens}
-    changed = old.keys() != new.keys()
-    for key, token in new.items():
-        row = old.get(key)
-        if row is None:
-            device.tokens.append(_row(device_id, token, now))
-            continue
-        if (row.token, row.environment) != (token.token, token.environment):
-            row.token, row.environment, changed = token.token, token.environment, True
-        row.stored_at = max(row.stored_at, now)
-    for key in old.keys() - new.keys():
-        device.tokens.remove(old[key])
-    session.flush()
-    _note(session, device, changed, bool(old) != bool(new))
-    return changed
+    brought = list(tokens)
+    _take_from_others(session, device_id, brought, now)
+    old = _tokens(device)
+    return _become(session, device, old, after_bringing(old, brought, now, all_of_them=all_of_them))
 
 
-def drop_token(session: Session, device_id: str, token: str, unless_newer_than: float | None = None) -> bool:
+def drop_token(
+    session: Session, device_id: str, token: PushToken, unless_newer_than: float | None = None
+) -> bool:
     """Forget a dead token; False if there was nothing to forget.
 
     ``unless_newer_than`` is the UNIX time at which the provider knew it to be dead: if the device has
     brought it again since, it is alive (P2).
     """
-    device = session.get(Device, device_id)
-    if device is None:
-        return False
-    query = delete(StoredToken).where(StoredToken.device_id == device_id, StoredToken.token == token)
-    if unless_newer_than is not None:
-        query = query.where(StoredToken.stored_at <= unless_newer_than)
-    dropped = int(session.execute(query).rowcount)  # type: ignore[attr-defined]
-    session.expire(device, ["tokens"])
-    _note(session, device, dropped > 0, dropped > 0 and not device.tokens)
-    return dropped > 0
+    return _edit(
+        session,
+        device_id,
+        lambda t: t.is_same(token) and (unless_newer_than is None or t.stored_at <= unless_newer_than),
+        lambda t: None,
+    )
+
+
+def quarantine(session: Session, device_id: str, token: PushToken, at: float) -> bool:
+    """Keep a token that the provider knows nowhere (P2), but do not use it; False if it is not there."""
+    return _edit(session, device_id, token.is_same, lambda t: replace(t, quarantined_at=at))
+
+
+def correct_environment(session: Session, device_id: str, token: PushToken, environment: str) -> bool:
+    """The provider has taken the token in this environment, whatever the app says (P2); False if it is not there."""
+    return _edit(
+        session, device_id, token.is_same, lambda t: replace(t, environment=environment, corrected=True)
+    )
 
 
 def tokens_of(session: Session, *device_ids: str) -> dict[str, list[PushToken]]:
     """The tokens of these devices, or of all if none is named; a device without tokens is absent."""
-    query = select(StoredToken).order_by(StoredToken.device_id, StoredToken.provider, StoredToken.app)
+    query = select(StoredToken).order_by(StoredToken.device_id, *_ORDER)
     if device_ids:
         query = query.where(StoredToken.device_id.in_(device_ids))
     found: defaultdict[str, list[PushToken]] = defaultdict(list)
     for row in session.scalars(query):
-        found[row.device_id].append(PushToken(row.provider, row.app, row.environment, row.token, row.kind))
+        found[row.device_id].append(_token(row))
     return dict(found)
 
 
-def _row(device_id: str, token: PushToken, at: float) -> StoredToken:
-    return StoredToken(
-        device_id=device_id,
-        provider=token.provider,
-        kind=token.kind,
-        app=token.app,
-        environment=token.environment,
-        token=token.token,
-        stored_at=at,
+def prune(session: Session, before: float) -> int:
+    """Forget the tokens that no device has brought since a UNIX time (P7); how many there were."""
+    old = session.execute(
+        select(StoredToken.device_id, StoredToken.stored_at).where(StoredToken.stored_at < before)
+    ).all()
+    for device_id in dict.fromkeys(row.device_id for row in old):
+        _edit(session, device_id, lambda t: t.stored_at < before, lambda t: None)
+        _log(
+            session,
+            device_id,
+            "token-aged-out",
+            "its push token has not been brought for too long",
+            time.time(),
+        )
+    return len(old)
+
+
+def _edit(
+    session: Session,
+    device_id: str,
+    which: Callable[[PushToken], bool],
+    change: Callable[[PushToken], PushToken | None],
+) -> bool:
+    """Change some tokens of a device, or drop those that become None; whether there were any."""
+    device = session.get(Device, device_id)
+    old = [] if device is None else _tokens(device)
+    if device is None or not any(map(which, old)):
+        return False
+    new = [change(token) if which(token) else token for token in old]
+    return _become(session, device, old, [token for token in new if token is not None])
+
+
+def _take_from_others(session: Session, device_id: str, brought: Sequence[PushToken], at: float) -> None:
+    """A token is one app install: who brings it now has it, and nobody else is rung by it (P7)."""
+    digests = [token.digest for token in brought]
+    query = select(StoredToken).where(StoredToken.digest.in_(digests), StoredToken.device_id != device_id)
+    for row in session.scalars(query.order_by(StoredToken.device_id)).all():
+        lost = _token(row)
+        if _edit(session, row.device_id, lost.is_same, lambda t: None):
+            reason = f"its push token {lost.fingerprint} was brought by {device_id} and wakes that device now"
+            _log(session, row.device_id, "token-moved", reason, at)
+
+
+def _become(session: Session, device: Device, old: Sequence[PushToken], new: Sequence[PushToken]) -> bool:
+    """Make these the rows of a device, and leave word of it; whether anything but the time has changed."""
+    rows = {(row.provider, row.kind, row.app): row for row in device.tokens}
+    wanted = {(token.provider, token.kind, token.app): token for token in new}
+    for key in rows.keys() - wanted.keys():
+        device.tokens.remove(rows[key])
+    for key, token in wanted.items():
+        row = rows.get(key)
+        if row is None:
+            row = StoredToken(device_id=device.id, provider=token.provider, kind=token.kind, app=token.app)
+            device.tokens.append(row)
+        row.environment, row.token, row.digest = token.environment, token.token, token.digest
+        row.stored_at, row.quarantined_at = token.stored_at, token.quarantined_at
+        row.corrected = token.corrected
+    session.flush()
+    changed = set(old) != set(new)
+    if changed:
+        outbox.note(session, outbox.TOKEN, device.id)
+    if _wakeable(old) != _wakeable(new):
+        outbox.note(session, outbox.LINE, device.user_id)
+    return changed
+
+
+def _wakeable(tokens: Iterable[PushToken]) -> bool:
+    return bool(serving(tokens, Purpose.CALL))
+
+
+def _log(session: Session, device_id: str, action: str, reason: str, at: float) -> None:
+    registrations.record(
+        session, [Registered(at=at, device_id=device_id, action=action, reply=0, reason=reason)]
     )
 
 
-def _note(session: Session, device: Device, changed: bool, wakeable_changed: bool) -> None:
-    if changed:
-        outbox.note(session, outbox.TOKEN, device.id)
-    if wakeable_changed:
-        outbox.note(session, outbox.LINE, device.user_id)
+def _tokens(device: Device) -> list[PushToken]:
+    return sorted(map(_token, device.tokens), key=lambda t: (t.provider, t.app, t.kind))
+
+
+def _token(row: StoredToken) -> PushToken:
+    return PushToken(
+        provider=row.provider,
+        app=row.app,
+        environment=row.environment,
+        token=row.token,
+        kind=row.kind,
+        stored_at=row.stored_at,
+        quarantined_at=row.quarantined_at,
+        corrected=row.corrected,
+    )

@@ -73,7 +73,7 @@ class Device(Base):
 
 
 class StoredToken(Base):
-    """A push token as one device gave it at ``stored_at``; an alive device stores it again and again."""
+    """A ``control.domain.push.PushToken`` of a device; an alive device brings it again and again."""
 
     __tablename__ = "push_tokens"
 
@@ -83,7 +83,10 @@ class StoredToken(Base):
     app: Mapped[str] = mapped_column(primary_key=True)
     environment: Mapped[str] = mapped_column(String(16))
     token: Mapped[str]
-    stored_at: Mapped[float]
+    digest: Mapped[str] = mapped_column(String(64), index=True)
+    stored_at: Mapped[float] = mapped_column(index=True)
+    quarantined_at: Mapped[float | None]
+    corrected: Mapped[bool] = mapped_column(default=False)
 
     device: Mapped[Device] = relationship(back_populates="tokens")
 

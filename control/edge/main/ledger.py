@@ -17,7 +17,14 @@ from control.domain.push import PushToken
 from control.domain.targets import Route
 from control.edge.errors import LedgerUnavailableError
 from control.edge.projector import Changes, Where
-from control.edge.recorder import Entry, TokenDied, TokensBrought, UpstreamSeen
+from control.edge.recorder import (
+    Entry,
+    TokenCorrected,
+    TokenDied,
+    TokenQuarantined,
+    TokensBrought,
+    UpstreamSeen,
+)
 from control.services import (
     alarms,
     connections,
@@ -144,6 +151,7 @@ class DatabaseLedger:
             (journal.prune, kept.keep_days * _DAY_S),
             (registrations.prune, kept.register_log_days * _DAY_S),
             (alarms.prune, kept.alarm_days * _DAY_S),
+            (tokens.prune, kept.token_days * _DAY_S),
         )
         for prune, seconds in steps:
             with self._write() as session:  # others may write in between
@@ -184,7 +192,11 @@ def _write(session: Session, entries: Sequence[Entry]) -> None:
             case TokensBrought(device, brought, at):
                 tokens.store_tokens(session, device, brought, at)
             case TokenDied(device, token, _, known_at):
-                tokens.drop_token(session, device, token.token, known_at)
+                tokens.drop_token(session, device, token, known_at)
+            case TokenQuarantined(device, token, _, at):
+                tokens.quarantine(session, device, token, at)
+            case TokenCorrected(device, token, _, environment):
+                tokens.correct_environment(session, device, token, environment)
             case UpstreamSeen(event, True):
                 connections.learn_realm(session, event.connection, event.realm)
 

@@ -173,7 +173,7 @@ def test_following_the_outbox_leads_to_the_same_documents_as_building_all(
     follow()
     connections.assign(session, "office", ["bob"])
     follow()
-    tokens.drop_token(session, phone, "t")
+    tokens.drop_token(session, phone, PushToken("fcm", "1", "production", "t"))
     follow()
     people.remove_device(session, other.id)
     follow()

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import text
+from sqlalchemy import select, text
 
-from control.services import alarms, connections, people, registrations, upstream
+from control.domain.push import PushToken
+from control.services import alarms, connections, people, registrations, tokens, upstream
 from control.store import migration
+from control.store.models import StoredToken
 from control.store.seal import Seal
 from control.store.session import Store, create_store_engine, upgrade
 
@@ -24,6 +26,8 @@ _ROWS = (
     " {yes}, 20.0, 3, 1.0)",
     "INSERT INTO devices (id, user_id, name, ha1, connection_id, created_at)"
     " VALUES ('alice-x', 'alice', 'Phone', 'sealed', 'c1', 1.0)",
+    "INSERT INTO push_tokens (device_id, provider, kind, app, environment, token, stored_at)"
+    " VALUES ('alice-x', 'apns', 'voip', 'org.example.voip', 'production', 'aa11', 30.0)",
     "INSERT INTO connection_users VALUES ('c1', 'alice')",
     "INSERT INTO upstream_states (connection_id, state, code, reason, expires, rtt_ms, durable, changed_at)"
     " VALUES ('c1', 'registered', 200, 'OK', 600, 1.5, '{{}}', 50.0)",
@@ -78,6 +82,9 @@ def test_nothing_is_lost_on_the_way_from_the_first_version(first_version: str) -
         assert (state.state, state.since, state.durable) == ("registered", 50.0, "{}")
         assert [run.last.at for run in registrations.of_device(session, "alice-x")] == [20.0, 10.0]
         assert alarms.count(session) == 0
+        known = PushToken("apns", "org.example.voip", "production", "aa11")
+        assert tokens.tokens_of(session) == {"alice-x": [known]}
+        assert session.scalars(select(StoredToken.digest)).all() == [known.digest]
     store.close()
 
 

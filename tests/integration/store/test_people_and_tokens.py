@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy.orm import Session
 
 from control.domain.credential import ha1_md5
 from control.domain.errors import AlreadyExistsError, InvalidFieldError, NotFoundError
 from control.domain.push import PushToken
-from control.services import outbox, people, tokens
+from control.services import outbox, people, registrations, tokens
+from control.services.projection_rows import Rows
 from control.store.session import seal_of
+from kemi.wire import LineDevice, LineDoc
 
 DOMAIN = "nightbell.test"
 VOIP = PushToken("apns", "org.example.phone.voip", "production", "aa11")
@@ -95,8 +99,8 @@ def test_a_new_token_in_place_of_an_old_one_does_not_change_the_line(session: Se
 def test_p2_a_dead_token_is_dropped_once(session: Session, phone: str) -> None:
     tokens.store_tokens(session, phone, [VOIP])
     before = outbox.latest(session)
-    assert tokens.drop_token(session, phone, VOIP.token)
-    assert not tokens.drop_token(session, phone, VOIP.token)
+    assert tokens.drop_token(session, phone, VOIP)
+    assert not tokens.drop_token(session, phone, VOIP)
     assert tokens.tokens_of(session, phone) == {}
     assert changes(session, before) == {("token", phone), ("line", "alice")}
 
@@ -104,10 +108,95 @@ def test_p2_a_dead_token_is_dropped_once(session: Session, phone: str) -> None:
 def test_p2_a_token_brought_again_after_the_providers_timestamp_is_kept(session: Session, phone: str) -> None:
     tokens.store_tokens(session, phone, [VOIP], at=1000.0)
     tokens.store_tokens(session, phone, [VOIP], at=2000.0)
-    assert not tokens.drop_token(session, phone, VOIP.token, unless_newer_than=1500.0)
-    assert tokens.drop_token(session, phone, VOIP.token, unless_newer_than=2500.0)
+    assert not tokens.drop_token(session, phone, VOIP, unless_newer_than=1500.0)
+    assert tokens.drop_token(session, phone, VOIP, unless_newer_than=2500.0)
 
 
 def test_a_device_that_is_gone_is_no_error_for_its_tokens(session: Session) -> None:
     assert not tokens.store_tokens(session, "alice-gone", [VOIP])
-    assert not tokens.drop_token(session, "alice-gone", "aa11")
+    assert not tokens.drop_token(session, "alice-gone", VOIP)
+
+
+ALERT = PushToken("apns", "org.example.phone", "production", "cc33", "alert")
+
+
+def states(session: Session, device: str) -> list[str]:
+    return [run.last.state for run in registrations.of_device(session, device)]
+
+
+def test_several_tokens_of_a_device_are_kept_side_by_side(session: Session, phone: str) -> None:
+    tokens.store_tokens(session, phone, [VOIP, ALERT])
+    tokens.store_tokens(session, phone, [VOIP])
+    assert tokens.tokens_of(session, phone) == {phone: [ALERT, VOIP]}
+    tokens.store_tokens(session, phone, [VOIP], all_of_them=True)
+    assert tokens.tokens_of(session, phone) == {phone: [VOIP]}
+
+
+def test_p7_a_token_that_two_devices_claim_wakes_the_one_that_brought_it_last(
+    session: Session, phone: str
+) -> None:
+    people.add_user(session, "bob")
+    other = people.add_device(session, "bob", "Phone", DOMAIN)[0].id
+    tokens.store_tokens(session, phone, [VOIP, ALERT])
+    before = outbox.latest(session)
+    tokens.store_tokens(session, other, [VOIP])
+    assert tokens.tokens_of(session) == {phone: [ALERT], other: [VOIP]}
+    assert changes(session, before) == {
+        ("token", phone),
+        ("line", "alice"),
+        ("token", other),
+        ("line", "bob"),
+    }
+    (run,) = registrations.of_device(session, phone)
+    assert (run.last.state, other in run.last.reason) == ("token-moved", True)
+    assert VOIP.token not in run.last.reason
+
+
+def test_p2_a_quarantined_token_is_kept_but_wakes_nobody(session: Session, phone: str) -> None:
+    tokens.store_tokens(session, phone, [VOIP], at=1000.0)
+    before = outbox.latest(session)
+    assert tokens.quarantine(session, phone, VOIP, 2000.0)
+    assert changes(session, before) == {("token", phone), ("line", "alice")}
+    tokens.store_tokens(session, phone, [VOIP], at=3000.0)
+    (kept,) = tokens.tokens_of(session, phone)[phone]
+    assert (kept.token, kept.quarantined_at, kept.stored_at) == (VOIP.token, 2000.0, 3000.0)
+    document = LineDoc.decode(Rows(session, DOMAIN, {}, b"key").lines(["alice"])[f"sip:alice@{DOMAIN}"])
+    assert document.devices == [LineDevice(phone, False)]
+
+
+def test_a_device_with_a_token_for_messages_alone_cannot_be_woken_for_a_call(
+    session: Session, phone: str
+) -> None:
+    for held, wakes in (([ALERT], False), ([VOIP, ALERT], True)):
+        tokens.store_tokens(session, phone, held)
+        document = LineDoc.decode(Rows(session, DOMAIN, {}, b"key").lines(["alice"])[f"sip:alice@{DOMAIN}"])
+        assert document.devices == [LineDevice(phone, wakes)]
+
+
+def test_p2_a_corrected_environment_stays(session: Session, phone: str) -> None:
+    tokens.store_tokens(session, phone, [VOIP])
+    before = outbox.latest(session)
+    assert tokens.correct_environment(session, phone, VOIP, "sandbox")
+    assert changes(session, before) == {("token", phone)}
+    tokens.store_tokens(session, phone, [VOIP])
+    (kept,) = tokens.tokens_of(session, phone)[phone]
+    assert (kept.environment, kept.corrected) == ("sandbox", True)
+
+
+def test_p2_a_token_that_is_gone_is_neither_quarantined_nor_corrected(session: Session, phone: str) -> None:
+    assert not tokens.quarantine(session, phone, VOIP, 1.0)
+    assert not tokens.correct_environment(session, phone, VOIP, "sandbox")
+
+
+def test_p7_a_token_not_brought_for_too_long_is_aged_out_and_the_log_says_so(
+    session: Session, phone: str
+) -> None:
+    tokens.store_tokens(session, phone, [VOIP], at=1000.0)
+    tokens.store_tokens(session, phone, [replace(ALERT, stored_at=0)], at=900.0)
+    before = outbox.latest(session)
+    assert tokens.prune(session, before=1000.0) == 1
+    assert tokens.tokens_of(session, phone) == {phone: [VOIP]}
+    assert changes(session, before) == {("token", phone)}
+    assert tokens.prune(session, before=1001.0) == 1
+    assert tokens.tokens_of(session, phone) == {}
+    assert "token-aged-out" in states(session, phone)

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from control.domain.journal import Step
-from control.domain.push import Outcome, PushNotice, PushToken, Verdict
+from control.domain.push import Outcome, Purpose, PushNotice, PushToken, Verdict
 from control.edge import waker as waker_module
 from control.edge.tokens import TokenBook
 from control.edge.waker import Waker
@@ -135,7 +135,7 @@ async def test_p2_a_dead_token_is_dropped_and_ends_the_call_if_it_was_the_only_w
     desk.waker.wake(wake())
     await desk.until(lambda: desk.replies() == [599])
     assert desk.dropped == [(ALICE, TOKEN, NOW - 5)]
-    assert desk.tokens.of(ALICE) == ()
+    assert desk.tokens.of(ALICE, Purpose.CALL) == ()
     assert desk.told() == ["push-sent", "push-refused", "gave-up"]
     assert desk.steps[1].code == 410
     assert desk.steps[1].reason == "apns Unregistered"
@@ -148,7 +148,7 @@ async def test_p2_misconfiguration_of_ours_drops_no_token(desk: Desk) -> None:
     desk.waker.wake(wake())
     await desk.until(lambda: desk.replies() == [599])
     assert desk.dropped == []
-    assert desk.tokens.of(ALICE) == (TOKEN,)
+    assert desk.tokens.of(ALICE, Purpose.CALL) == (TOKEN,)
 
 
 async def test_one_of_two_tokens_being_dead_is_no_reason_to_give_up(desk: Desk) -> None:
