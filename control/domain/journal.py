@@ -10,6 +10,7 @@ AGENT_STEPS = (
     "push-sent",  # a push left for a provider
     "push-accepted",  # the provider took it
     "push-refused",  # the provider refused it, or could not be reached; ``reason`` says which
+    "clear-sent",  # an app that had been pushed to was told that the call is over; code and reason are the provider's
     "register",  # a device that this call waited for registered
     "wake-deadline",  # nobody woke in time
     "gave-up",  # nobody can wake, so waiting was ended early

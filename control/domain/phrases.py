@@ -37,8 +37,8 @@ class Phrase:
     mood: Mood = Mood.PLAIN
 
 
-_COMPANY = {"apns": "Apple", "fcm": "Google"}
-_SERVICE = {"apns": "APNs", "fcm": "FCM"}
+_COMPANY = {"apns": "Apple", "fcm": "Google", "webpush": "The browser's push service"}
+_SERVICE = {"apns": "APNs", "fcm": "FCM", "webpush": "Web Push"}
 
 
 def phrase(step: Step, direction: str) -> Phrase:
@@ -124,6 +124,11 @@ def _push_refused(step: Step, out: bool) -> Phrase:
     return Phrase(words, Part.PROVIDER, Part.NIGHTBELL, _reply(step), Mood.BAD)
 
 
+def _clear_sent(step: Step, out: bool) -> Phrase:
+    words = f"{_SERVICE.get(step.provider, 'The provider')} was told that the call is over"
+    return Phrase(words, Part.NIGHTBELL, Part.PROVIDER, _reply(step))
+
+
 def _register(step: Step, out: bool) -> Phrase:
     return Phrase("The phone woke and registered", Part.DEVICE, Part.NIGHTBELL, "REGISTER", Mood.GOOD)
 
@@ -158,6 +163,7 @@ _PHRASES: dict[str, Callable[[Step, bool], Phrase]] = {
     "push-sent": _push_sent,
     "push-accepted": _push_accepted,
     "push-refused": _push_refused,
+    "clear-sent": _clear_sent,
     "register": _register,
     "wake-deadline": _wake_deadline,
     "gave-up": _gave_up,

@@ -69,6 +69,11 @@ class PushToken:
         return hashlib.sha256(f"{self.provider} {self.token}".encode()).hexdigest()
 
     @property
+    def clears(self) -> bool:
+        """Whether a push may say that a call is over. Not to an iPhone: there a push means a new call, or nothing (W5)."""
+        return self.provider == WEBPUSH
+
+    @property
     def fingerprint(self) -> str:
         """Eight hex digits that name the token in logs and pages without giving it away."""
         return hashlib.sha256(self.token.encode()).hexdigest()[:8]

@@ -20,7 +20,7 @@ class Actor:
     def title(self) -> str:
         """What the lane is called."""
         if self.part is Part.PROVIDER:
-            known = {"apns": "Apple (APNs)", "fcm": "Google (FCM)"}
+            known = {"apns": "Apple (APNs)", "fcm": "Google (FCM)", "webpush": "Web Push"}
             return known.get(self.name, self.name or "Push provider")
         if self.part is Part.DEVICE:
             return self.name or "Device"

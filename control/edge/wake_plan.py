@@ -86,7 +86,7 @@ class WakePlan:
     """One held call as far as waking goes. ``states`` are by device id; ``deadline`` is UNIX time in seconds.
 
     ``sent`` are the devices that were sent the INVITE: as one may yet answer, the call is not ours to end before
-    they have refused it.
+    they have refused it. ``answered`` is the device that took the call, as soon as it is known.
     """
 
     deadline: float
@@ -96,6 +96,7 @@ class WakePlan:
     reasons: Mapping[str, str]
     rung: bool = False
     over: bool = False
+    answered: str = ""
 
     @classmethod
     def begin(
@@ -166,6 +167,11 @@ class WakePlan:
         plan = replace(self._with(device, State.AWAKE), rung=self.rung or ringing)
         return plan, [CancelPush(device, at_once=False)] if pushing else []
 
+    def taken(self, device: str) -> tuple[WakePlan, list[Command]]:
+        """The device answered; of two that answer at once, the first one heard of counts."""
+        plan, commands = self.awake(device, ringing=True)
+        return replace(plan, answered=self.answered or device), commands
+
     def refused(self, device: str) -> tuple[WakePlan, list[Command]]:
         """The device will not take the call; the others may, and without others it is over (W10)."""
         if self.over:
@@ -178,6 +184,11 @@ class WakePlan:
         """The call is not held any more, for whatever reason: no push may leave from now on."""
         pushing = [d for d, state in self.states.items() if state is State.PUSHING]
         return replace(self, over=True), [CancelPush(device) for device in pushing]
+
+    def still_showing(self) -> list[str]:
+        """After the end: the devices that may show a call because of a push, which nothing else may clear (P5)."""
+        shows = (State.PUSHING, State.NOTIFIED, State.AWAKE)
+        return [d for d, state in self.states.items() if state in shows and d != self.answered]
 
     def _with(self, device: str, state: State, reason: str = "") -> WakePlan:
         reasons = {**self.reasons, device: reason} if reason else self.reasons

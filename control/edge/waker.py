@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 REMEMBER_S = 10.0  # after a wake's deadline: a copy of it that was under way is still known as a copy
 OVERTAKEN_S = 2.0  # how far a device's own word may be ahead of the news that its call is held
+CLEAR_AFTER_S = 0.5  # after the end of a wake: by then it is known which device answered
+CLEAR_S = 5.0  # how long a provider may take to be told that a call is over, at least
 VERDICT_GRACE_S = 1.0  # how long a provider may still answer once the device has come by itself
 
 # Final answers of a device that are no decision of its user: of a branch cancelled, and of a second INVITE to a phone that
@@ -44,6 +46,8 @@ class _Wake:
     plan: WakePlan
     pushes: dict[str, set[asyncio.Task[None]]] = field(default_factory=dict)
     pushed_at: dict[str, float] = field(default_factory=dict)
+    shown: dict[str, list[PushToken]] = field(default_factory=dict)  # whose provider has, or may have, a push
+    ended: bool = False
     told_end: bool = False  # the journal has how the waiting ended
 
 
@@ -52,7 +56,7 @@ class Waker:
 
     ``boot`` names this incarnation of the agent; ``dropped`` is told of each dead token once: device, token,
     number of the change, and when the provider knew of it. ``now`` is UNIX time in seconds. ``counters`` counts
-    ``wakes``, ``pushes``, ``ringing``, ``gave-up``, ``late`` and each outcome.
+    ``wakes``, ``pushes``, ``ringing``, ``gave-up``, ``late``, ``cleared`` and each outcome.
     """
 
     def __init__(
@@ -119,6 +123,9 @@ class Waker:
         waited = any(s is not wake_plan.State.AWAKE for s in wake.plan.states.values())
         plan, commands = wake.plan.ended()
         self._advance(wake, plan, commands)
+        if not wake.ended:
+            wake.ended = True
+            self._loop.call_later(CLEAR_AFTER_S, self._clear, wake)
         if not wake.told_end:
             wake.told_end = True
             self._note_end(event, useful=waited)
@@ -130,7 +137,10 @@ class Waker:
         if event.step in ("ringing", "answered"):
             self._see(event.call, event.device, wake_plan.State.AWAKE)
             for wake in self._by_call.get(event.call, ()):
-                self._advance(wake, *wake.plan.awake(event.device, ringing=True))
+                if event.step == "answered":
+                    self._advance(wake, *wake.plan.taken(event.device))
+                else:
+                    self._advance(wake, *wake.plan.awake(event.device, ringing=True))
         elif event.step == "device-refused" and event.code not in _NO_REFUSALS:
             self._see(event.call, event.device, wake_plan.State.REFUSED)
             for wake in self._by_call.get(event.call, ()):
@@ -215,6 +225,7 @@ class Waker:
         try:
             verdict = await self._dispatch(token, notice)
         except asyncio.CancelledError:
+            wake.shown.setdefault(device, []).append(token)
             reason = f"{token.provider}: called off before it was answered"
             self._note_push(wake, "push-refused", device, token, 0, reason)
             raise
@@ -222,18 +233,40 @@ class Waker:
         tasks = wake.pushes[device]
         tasks.discard(task)
         delivered = verdict.outcome is Outcome.DELIVERED
-        word = verdict.provider_id if delivered else verdict.reason
-        step = "push-accepted" if delivered else "push-refused"
-        self._note_push(wake, step, device, token, verdict.status, f"{token.provider} {word}".rstrip())
+        self._note_push(
+            wake, "push-accepted" if delivered else "push-refused", device, token, *_answer(token, verdict)
+        )
         if delivered:
+            wake.shown.setdefault(device, []).append(token)
             self._advance(wake, *wake.plan.accepted(device))
             return
+        self._drop_if_dead(device, token, verdict)
+        if not tasks:
+            self._advance(wake, *wake.plan.failed(device, _FAILURES[verdict.outcome]))
+
+    def _clear(self, wake: _Wake) -> None:
+        """Tell the apps that may show a call, and cannot know it from SIP, that it is over (P5)."""
+        event, now = wake.event, self._now()
+        # Not before the push for the call itself would be dropped: it is to take its place.
+        deadline = max(event.deadline, now + CLEAR_S)
+        notice = PushNotice(event.call, event.id, deadline, purpose=Purpose.OVER)
+        for device in wake.plan.still_showing():
+            for token in wake.shown.get(device, ()):
+                if token.clears:
+                    self.counters["cleared"] += 1
+                    telling = self._tell_over(wake, device, token, notice)
+                    wake.pushes[device].add(asyncio.create_task(telling, name=f"clear-{event.id}"))
+
+    async def _tell_over(self, wake: _Wake, device: str, token: PushToken, notice: PushNotice) -> None:
+        verdict = await self._dispatch(token, notice)
+        self._note_push(wake, "clear-sent", device, token, *_answer(token, verdict))
+        self._drop_if_dead(device, token, verdict)
+
+    def _drop_if_dead(self, device: str, token: PushToken, verdict: Verdict) -> None:
         if verdict.outcome is Outcome.TOKEN_DEAD:
             change = self._tokens.drop(device, token, verdict.unregistered_at)
             if change:
                 self._dropped(device, token, change, verdict.unregistered_at)
-        if not tasks:
-            self._advance(wake, *wake.plan.failed(device, _FAILURES[verdict.outcome]))
 
     def _unheard(self, wake: _Wake, device: str) -> None:
         pushable = self._pushable(device)
@@ -273,3 +306,9 @@ class Waker:
         others = [w for w in self._by_call.pop(wake.event.call, ()) if w is not wake]
         if others:
             self._by_call[wake.event.call] = others
+
+
+def _answer(token: PushToken, verdict: Verdict) -> tuple[int, str]:
+    """What the journal has of a verdict: the status, and the provider with its id for the push, or its reason."""
+    word = verdict.provider_id if verdict.outcome is Outcome.DELIVERED else verdict.reason
+    return verdict.status, f"{token.provider} {word}".rstrip()

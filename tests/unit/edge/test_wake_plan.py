@@ -195,3 +195,23 @@ def test_nothing_follows_after_giving_up() -> None:
     plan, _ = begin([ALICE], pushable=())
     assert plan.accepted(ALICE)[1] == []
     assert plan.ended()[1] == []
+
+
+def test_p5_what_shows_a_call_after_its_end_is_cleared_and_not_who_answered_or_refused() -> None:
+    plan, _ = begin([ALICE, TABLET, "laptop", "watch"], ["desk"], pushable=(ALICE, TABLET, "laptop", "watch"))
+    plan, _ = plan.accepted(ALICE)
+    plan, _ = plan.accepted(TABLET)
+    plan, _ = plan.awake(TABLET, ringing=True)
+    plan, _ = plan.refused("laptop")
+    plan, _ = plan.taken("desk")
+    plan, _ = plan.ended()
+    assert plan.still_showing() == [ALICE, TABLET, "watch"]
+
+
+def test_p5_that_a_device_answered_may_be_known_after_the_end_and_the_first_one_counts() -> None:
+    plan, _ = begin([ALICE, TABLET])
+    plan, _ = plan.accepted(ALICE)
+    plan, _ = plan.ended()
+    plan, _ = plan.taken(ALICE)
+    plan, _ = plan.taken(TABLET)
+    assert plan.still_showing() == [TABLET]

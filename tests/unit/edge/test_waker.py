@@ -287,3 +287,65 @@ async def test_a_wake_costs_less_than_a_millisecond_of_our_own_time_up_to_the_pr
         while len(desk.pushes) < number:  # noqa: ASYNC110  the push is a task of its own
             await asyncio.sleep(0)
     assert (time.thread_time() - spent) / len(datagrams) < 0.001
+
+
+WEB_TOKEN = PushToken("webpush", "BVapidKey", "production", "{}")
+
+
+@pytest.fixture
+async def browser(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """Alice's device has a browser's token and an iPhone's; what is over is told at once."""
+    monkeypatch.setattr(waker_module, "CLEAR_AFTER_S", 0.0)
+    desk.tokens.put(ALICE, [TOKEN, WEB_TOKEN], NOW - 60)
+    return desk
+
+
+@pytest.mark.parametrize("outcome", ["cancelled", "deadline", "answered"])
+async def test_p5_w5_a_browser_is_told_that_the_call_is_over_and_an_iphone_never(
+    browser: Desk, outcome: str
+) -> None:
+    browser.waker.wake(wake())
+    await browser.until(lambda: browser.told().count("push-accepted") == 2)
+    browser.now = NOW + 18
+    browser.waker.wake_end(end(outcome))
+    browser.waker.wake_end(end(outcome))
+    await browser.until(lambda: "clear-sent" in browser.told())
+    await asyncio.sleep(0.01)
+    over = PushNotice("call-1", "z9hG4bK-1", NOW + 18 + waker_module.CLEAR_S, purpose=Purpose.OVER)
+    assert browser.pushes[2:] == [over]
+    (told,) = (step for step in browser.steps if step.step == "clear-sent")
+    assert (told.device, told.provider, told.code) == (ALICE, "webpush", 200)
+
+
+async def test_p5_who_answered_is_not_told_that_the_call_is_over(browser: Desk) -> None:
+    browser.waker.wake(wake())
+    await browser.until(lambda: browser.told().count("push-accepted") == 2)
+    browser.waker.wake_end(end("answered"))
+    browser.waker.call(CallEvent(ts=NOW, call="call-1", step="answered", device=ALICE, code=200))
+    await asyncio.sleep(0.02)
+    assert len(browser.pushes) == 2
+
+
+async def test_p5_a_push_that_was_called_off_may_have_arrived_and_one_that_was_refused_has_not(
+    browser: Desk,
+) -> None:
+    answer: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+    browser.tokens.put(TABLET, [replace(WEB_TOKEN, token="{1}")], NOW - 60)
+    browser.tokens.put(ALICE, [WEB_TOKEN], NOW - 60)
+    browser.answers = [answer, Verdict(Outcome.REJECTED, 413)]
+    browser.waker.wake(wake(asleep=[ALICE, TABLET]))
+    await browser.until(lambda: "push-refused" in browser.told())
+    browser.waker.wake_end(end("cancelled"))
+    await browser.until(lambda: "clear-sent" in browser.told())
+    await asyncio.sleep(0.01)
+    assert [step.device for step in browser.steps if step.step == "clear-sent"] == [ALICE]
+
+
+async def test_p5_a_subscription_that_is_gone_when_the_call_is_over_is_dropped(browser: Desk) -> None:
+    browser.tokens.put(ALICE, [WEB_TOKEN], NOW - 60)
+    browser.answers = [DELIVERED, DEAD]
+    browser.waker.wake(wake())
+    await browser.until(lambda: "push-accepted" in browser.told())
+    browser.waker.wake_end(end("deadline"))
+    await browser.until(lambda: bool(browser.dropped))
+    assert browser.tokens.of(ALICE, Purpose.CALL) == ()
