@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from kemi import ksr, media, nat, route, stray, trust
+import time
+
+from kemi import ksr, media, nat, route, stray, trust, wire
+from kemi.call_mark import Mark
 from kemi.node import Node
 
 _SESSION = ("INVITE", "UPDATE")
@@ -44,9 +47,17 @@ def request(node: Node) -> int:
             media.end()
         if not is_stray:
             node.events.call(mark.call, "bye")
+            if has_media:
+                _tell_of_media(node, mark)
     if not ksr.tm_relay() and method != "ACK":
         ksr.reply_error()
     return 1
+
+
+def _tell_of_media(node: Node, mark: Mark) -> None:
+    sender, other = ksr.pv("$ft"), ksr.pv("$tt")
+    device, pbx = (sender, other) if mark.is_device(sender) else (other, sender)
+    node.events.send(wire.MediaEndEvent(time.time(), mark.call, ksr.pv("$ci"), device, pbx))
 
 
 def _mend_route(node: Node) -> None:

@@ -476,9 +476,9 @@ def media_answer(flags: str) -> bool:
     return int(KSR.rtpengine.rtpengine_answer(flags)) > 0
 
 
-def media_delete() -> None:
+def media_delete(flags: str = "") -> None:
     """Free the media of this call."""
-    KSR.rtpengine.rtpengine_delete0()
+    KSR.rtpengine.rtpengine_delete(flags)
 
 
 # ------------------------------------------------------------------------------------- HTTP, WebSocket, log

@@ -7,6 +7,7 @@ from kemi import ksr
 # Plain RTP on both sides. "replace-*" hides the far end's addresses; ICE towards a plain phone is noise.
 _PLAIN = "replace-origin replace-session-connection ICE=remove RTP/AVP"
 _PER_BRANCH = " via-branch=extra"
+_KEPT = 3  # s that rtpengine keeps the figures of a call for, if nobody tells it to forget them
 
 # AVPs, alive as long as the transaction.
 _OFFERED = "$avp(nb_offered)"  # "1": this request carried the offer, so the reply carries the answer
@@ -59,8 +60,8 @@ def answer_in_ack() -> None:
 
 
 def end() -> None:
-    """Free the call's ports."""
-    ksr.media_delete()
+    """Free the ports of a call that had been answered, once the edge agent has read its figures, or soon by themselves."""
+    ksr.media_delete(f"delete-delay={_KEPT}")
 
 
 def end_if_relayed() -> None:

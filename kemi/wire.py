@@ -244,6 +244,20 @@ CALL_STEPS = (
 
 
 @dataclass
+class MediaEndEvent(Event):
+    """The call is over, and so is its media: the media relay keeps its figures for a moment, to be asked for.
+
+    ``device_tag`` and ``pbx_tag`` are the SIP tags of the two sides (From and To of the BYE).
+    """
+
+    type: ClassVar[str] = "media-end"
+    call: str
+    sip_call_id: str
+    device_tag: str
+    pbx_tag: str
+
+
+@dataclass
 class WakeEvent(Event):
     """A call is held for devices that sleep. Sent again until acknowledged; the same ``id`` is the same wake.
 
@@ -295,6 +309,7 @@ _EVENTS: dict[str, type[Event]] = {
         UpstreamEvent,
         RefreshEvent,
         CallEvent,
+        MediaEndEvent,
         WakeEvent,
         WakeEndEvent,
         CounterEvent,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from control.domain.journal import IN, OUT, CallHead, Step
 from control.domain.phrases import Mood, Part, phrase
+from control.domain.quality import Audio, Quality, Verdict, judge
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,22 @@ class Story:
     actors: tuple[Actor, ...]
     beats: tuple[Beat, ...]
     spans: tuple[Span, ...]
+    quality: Quality | None = None  # of its audio, where that went through us and was measured
 
     @property
     def summary(self) -> str:
-        """The end of the story in one sentence."""
-        return summary(self.head)
+        """The end of the story in one sentence, and in a second one what was wrong with its audio."""
+        verdict = self.verdict
+        if verdict is None or verdict.audio in (Audio.GOOD, Audio.UNKNOWN):
+            return summary(self.head)
+        return f"{summary(self.head)} {verdict.words}"
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """How the audio of an answered call was."""
+        if self.quality is None or not self.head.answered_at:
+            return None
+        return judge(self.quality, max(0.0, self.head.ended_at - self.head.answered_at))
 
 
 def summary(head: CallHead) -> str:
@@ -101,7 +113,7 @@ def title(head: CallHead) -> str:
     return f"{caller or 'unknown'} → {callee or 'unknown'}"
 
 
-def tell(head: CallHead, steps: Iterable[Step]) -> Story:
+def tell(head: CallHead, steps: Iterable[Step], quality: Quality | None = None) -> Story:
     """The story of a call from its journal, whatever is missing in it."""
     ordered = sorted(steps, key=lambda step: step.at)
     direction = head.direction or IN
@@ -126,7 +138,7 @@ def tell(head: CallHead, steps: Iterable[Step]) -> Story:
                 step=step,
             )
         )
-    return Story(head, _lanes(direction, beats), tuple(beats), tuple(_spans(beats)))
+    return Story(head, _lanes(direction, beats), tuple(beats), tuple(_spans(beats)), quality)
 
 
 def _actor(part: Part, step: Step, implied: str) -> Actor:

@@ -24,9 +24,20 @@ def story_as_dict(story: Story) -> dict[str, Any]:
     """A call with its steps and figures; times between are in milliseconds."""
     return {
         **call_as_dict(story.head),
+        "summary": story.summary,
         "steps": [_beat(beat) for beat in story.beats],
         "figures": [{"name": f.name, "milliseconds": round(f.milliseconds, 3)} for f in figures(story)],
+        "audio": _audio(story),
     }
+
+
+def _audio(story: Story) -> dict[str, Any] | None:
+    if story.quality is None or story.verdict is None:
+        return None
+    sides = {
+        leg.side.value: {k: v for k, v in asdict(leg).items() if k != "side"} for leg in story.quality.legs
+    }
+    return {"verdict": story.verdict.audio.value, "words": story.verdict.words, **sides}
 
 
 def _beat(beat: Beat) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from control.domain.quality import Quality
 from control.domain.story import Beat, Story, duration, title
 
 
@@ -71,7 +72,30 @@ def as_text(story: Story) -> str:
     numbers = figures(story)
     if numbers:
         lines += ["", *_columns([(figure.value, figure.name) for figure in numbers], right=(0,))]
+    if story.quality is not None and story.verdict is not None:
+        lines += ["", story.verdict.words, *_columns(_audio_rows(story.quality), right=(1, 2, 3, 4, 5, 6))]
     return "\n".join(lines)
+
+
+def _audio_rows(quality: Quality) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [
+        ("audio from", "packets", "heard MOS", "at worst", "loss", "jitter", "round trip", "codec")
+    ]
+    for leg in quality.legs:
+        heard = leg.heard
+        reported = (
+            (
+                f"{heard.mos:.1f}",
+                f"{heard.mos_lowest:.1f}",
+                f"{heard.loss:.1f} %",
+                duration(heard.jitter),
+                duration(heard.round_trip),
+            )
+            if heard
+            else ("–",) * 5
+        )
+        rows.append((leg.side.words, str(leg.packets), *reported, leg.codec or "–"))
+    return rows
 
 
 def route(beat: Beat) -> str:

@@ -9,6 +9,7 @@ EdgeError
 ├── LocateError
 │   ├── HostNotFoundError      DNS knows no such host, or no SIP service there
 │   └── NameServerError        the name servers do not answer, or with an error
+├── MediaRelayError            rtpengine does not answer, or with an error
 └── LedgerUnavailableError     the database is away or locked: try again
 """
 
@@ -71,6 +72,12 @@ class NameServerError(LocateError):
     """The name servers did not answer, or with an error: whether there is such a host is unknown."""
 
     id = "edge-name-server"
+
+
+class MediaRelayError(EdgeError):
+    """An rtpengine does not answer, or with an error; the text says which and what."""
+
+    id = "edge-media-relay"
 
 
 class LedgerUnavailableError(EdgeError):

@@ -17,6 +17,7 @@ from kemi.wire import (
     CounterEvent,
     Event,
     HelloEvent,
+    MediaEndEvent,
     RefreshEvent,
     RegisterEvent,
     UpstreamEvent,
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 class Intake:
     """Sorts events. ``push_tokens`` reads a REGISTER's pn-*; None: it has none that can be used.
 
+    ``media_ended`` is told of each call whose media is over;
     ``hello`` is called when Kamailio has started. ``counters`` sums up what Kamailio counted.
     """
 
@@ -40,12 +42,14 @@ class Intake:
         tokens: TokenBook,
         remember: Callable[[Entry], None],
         push_tokens: Callable[[RegisterEvent], Sequence[PushToken] | None],
+        media_ended: Callable[[MediaEndEvent], None],
         hello: Callable[[], None],
     ) -> None:
         self._waker = waker
         self._tokens = tokens
         self._remember = remember
         self._push_tokens = push_tokens
+        self._media_ended = media_ended
         self._hello = hello
         self.counters: Counter[str] = Counter()
 
@@ -59,6 +63,8 @@ class Intake:
             case CallEvent():
                 self._waker.call(event)
                 self._remember(_step(event))
+            case MediaEndEvent():
+                self._media_ended(event)
             case RegisterEvent():
                 self._register(event)
             case UpstreamEvent():

@@ -13,6 +13,7 @@ import structlog
 
 from control.domain.journal import Step
 from control.domain.push import PushToken
+from control.domain.quality import Quality
 from control.edge.db_thread import DbThread
 from control.edge.errors import LedgerUnavailableError
 from control.edge.projection_db import ProjectionDb
@@ -74,8 +75,17 @@ class UpstreamSeen:
     learn: bool
 
 
+@dataclass(frozen=True)
+class MediaMeasured:
+    """The audio of a call that ended at ``at`` (UNIX seconds)."""
+
+    call: str
+    at: float
+    quality: Quality
+
+
 TokenChange = TokensBrought | TokenDied | TokenQuarantined | TokenCorrected
-Entry = Step | RegisterEvent | TokenChange | UpstreamSeen | RefreshEvent
+Entry = Step | MediaMeasured | RegisterEvent | TokenChange | UpstreamSeen | RefreshEvent
 
 
 class Ledger(Protocol):

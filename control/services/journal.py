@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from sqlalchemy import Row, bindparam, delete, select, update
@@ -13,9 +14,10 @@ from sqlalchemy.orm import Session
 
 from control.domain.errors import AmbiguousError, NotFoundError
 from control.domain.journal import CallHead, Step, fold
+from control.domain.quality import Heard, Leg, Quality, Side
 from control.domain.story import Story, tell
 from control.domain.text import printable
-from control.store.models import Call, CallStep
+from control.store.models import Call, CallAudio, CallStep
 
 LATEST = "latest"
 _REASON_LIMIT = 500
@@ -53,6 +55,13 @@ def record(session: Session, steps: Iterable[Step]) -> None:
     )
 
 
+def record_quality(session: Session, call: str, at: float, quality: Quality) -> None:
+    """Write how the audio of a call was, that ended at ``at`` (UNIX seconds). Told twice, the first time counts."""
+    head = CallHead(printable(call, 64), at)
+    _insert_missing(session, Call, [_head_values(head)])
+    _insert_missing(session, CallAudio, [_leg_values(head.call, leg) for leg in quality.legs])
+
+
 def find(session: Session, reference: str) -> CallHead:
     """The call that is meant: its reference, the beginning of it, a SIP Call-ID, or ``latest``.
 
@@ -86,6 +95,7 @@ def story(session: Session, reference: str) -> Story:
             Step(row.call, row.at, row.step, row.device, row.provider, code=row.code, reason=row.reason)
             for row in rows
         ],
+        _quality(session, head.call),
     )
 
 
@@ -120,7 +130,7 @@ def _kept(step: Step) -> Step:
 
 
 def _insert_missing(
-    session: Session, model: type[Call] | type[CallStep], values: list[dict[str, Any]]
+    session: Session, model: type[Call | CallStep | CallAudio], values: list[dict[str, Any]]
 ) -> None:
     dialect = session.get_bind().dialect.name
     make = postgresql.insert if dialect == "postgresql" else sqlite.insert
@@ -144,4 +154,29 @@ def _step_values(step: Step) -> dict[str, Any]:
         "provider": step.provider,
         "code": step.code,
         "reason": step.reason,
+    }
+
+
+def _quality(session: Session, call: str) -> Quality | None:
+    rows = {row.side: row for row in session.scalars(select(CallAudio).where(CallAudio.call == call))}
+    legs = [_leg(side, rows[side]) for side in Side if side in rows]
+    return Quality(*legs) if len(legs) == len(Side) else None
+
+
+def _leg(side: Side, row: CallAudio) -> Leg:
+    heard = json.loads(row.heard) if row.heard else None
+    if heard is not None:
+        heard = Heard(**heard | {"course": tuple(heard["course"])})
+    return Leg(side, row.packets, row.codec, row.quiet, row.sends, heard)
+
+
+def _leg_values(call: str, leg: Leg) -> dict[str, Any]:
+    return {
+        "call": call,
+        "side": leg.side.value,
+        "packets": leg.packets,
+        "codec": printable(leg.codec, 64),
+        "quiet": leg.quiet,
+        "sends": leg.sends,
+        "heard": json.dumps(asdict(leg.heard), separators=(",", ":")) if leg.heard else "",
     }

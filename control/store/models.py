@@ -252,6 +252,20 @@ class CallStep(Base):
     reason: Mapped[str]
 
 
+class CallAudio(Base):
+    """The audio of a call on one side: ``control.domain.quality.Leg``. ``heard`` is what that side reported, as JSON, or empty."""
+
+    __tablename__ = "call_audio"
+
+    call: Mapped[str] = mapped_column(ForeignKey("calls.call", ondelete="CASCADE"), primary_key=True)
+    side: Mapped[str] = mapped_column(String(8), primary_key=True)
+    packets: Mapped[int] = mapped_column(BigInteger)
+    codec: Mapped[str] = mapped_column(String(64))
+    quiet: Mapped[float]
+    sends: Mapped[bool]
+    heard: Mapped[str]
+
+
 class Outbox(Base):
     """What was changed, in the order of the commits. The edge agents read on from the last ``id`` seen."""
 

@@ -8,12 +8,13 @@ from flask import Blueprint, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from control.domain.journal import CallHead
+from control.domain.quality import Audio, Verdict
 from control.domain.story import duration, summary, title
 from control.domain.story_text import figures, moment, route
 from control.services import journal
 from control.store.session import Store
 from control.web.api import number
-from control.web.picture import draw
+from control.web.picture import course_points, draw
 
 PAGE = 50
 LIVE_S = 4 * 3600.0  # a call that began longer ago is not looked at again by itself
@@ -56,9 +57,15 @@ def blueprint(store: Store, clock: Callable[[], float]) -> Blueprint:
             "summary": summary,
             "title_of": title,
             "mood_of": _mood,
+            "audio_mood": _audio_mood,
+            "course_points": course_points,
         }
 
     return routes
+
+
+def _audio_mood(verdict: Verdict) -> str:
+    return {Audio.GOOD: "good", Audio.UNKNOWN: ""}.get(verdict.audio, "bad")
 
 
 def _under_way(head: CallHead) -> bool:

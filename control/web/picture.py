@@ -144,3 +144,9 @@ def _bar(span: Span, columns: list[float], y: dict[Actor, float]) -> Bar:
     widest = max(inside, key=lambda i: columns[i] - columns[i - 1])
     middle = (columns[widest] + columns[widest - 1]) / 2
     return Bar(span.kind, x1, y[span.actor], x2 - x1, label, middle)
+
+
+def course_points(scores: tuple[float, ...]) -> str:
+    """Mean opinion scores in their order as the points of a line in a box of 100 by 20: 4.5 at its top, 1.0 at its bottom."""
+    step = 100 / max(1, len(scores) - 1)
+    return " ".join(f"{i * step:.1f},{20 * (4.5 - score) / 3.5:.1f}" for i, score in enumerate(scores))

@@ -39,6 +39,7 @@ class Audio:
         self._remote: tuple[str, int] | None = None
         self._payload = PCMU
         self._sending = False
+        self._mute = False
         self._tone: int | None = None
         self._detectors: set[ToneDetector] = set()
         self._heard: set[ToneDetector] = set()
@@ -55,6 +56,10 @@ class Audio:
     def send_tone(self, frequency: int | None) -> None:
         """Send a tone of ``frequency`` Hz from the next packet on; None for silence."""
         self._tone = frequency
+
+    def never_send(self) -> None:
+        """Send nothing at all from now on, not even silence: a phone that may not use its microphone, or a firewall."""
+        self._mute = True
 
     async def heard(self, frequency: int, within: float = 3.0) -> bool:
         """Whether 100 ms of sound that arrives from now on carry the tone, waiting at most ``within`` seconds."""
@@ -130,7 +135,7 @@ class Audio:
         """Send one packet and plan the next; after a hiccup of the machine the clock is set anew, without a burst."""
         if self._socket is None:
             return
-        if self._sending and self._remote is not None:
+        if self._sending and not self._mute and self._remote is not None:
             header = _HEADER.pack(0x80, self._payload, self._sequence, self._timestamp, self._source)
             self._transmit(header + self._next_octets(), self._remote)
             self._sequence = (self._sequence + 1) & 0xFFFF

@@ -18,11 +18,13 @@ from control.edge.intake import Intake
 from control.edge.locator import Locator
 from control.edge.main.ledger import DatabaseLedger
 from control.edge.main.readiness import ready
+from control.edge.media_collector import MediaCollector
 from control.edge.projection_db import ProjectionDb
 from control.edge.projector import Projector
 from control.edge.receiver import Receiver
 from control.edge.recorder import Recorder, TokenDied
 from control.edge.rpc import KamailioRpc
+from control.edge.rtpengine import Rtpengine
 from control.edge.tokens import TokenBook
 from control.edge.waker import Waker
 from control.push import pn_params
@@ -88,11 +90,16 @@ class Agent:
             dropped=self._drop_token,
             now=time.time,
         )
+        media = settings.rtpengine
+        self._media = MediaCollector(
+            [Rtpengine("rtpengine", media.control, media.ng_port)], self._recorder.put
+        )
         self._intake = Intake(
             waker=self._waker,
             tokens=self._tokens,
             remember=self._recorder.put,
             push_tokens=_push_tokens,
+            media_ended=self._media.ended,
             hello=self._kamailio_found,
         )
         # Bound now, read once the tokens are here: the kernel keeps what comes in between.
@@ -151,6 +158,7 @@ class Agent:
     async def _close(self, tasks: list[asyncio.Task[None]]) -> None:
         self._receiver.close()
         await self._waker.close()
+        await self._media.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -201,6 +209,7 @@ class Agent:
             "wakes": dict(self._waker.counters),
             "rpc": dict(self._rpc.counters),
             "journal": {**self._recorder.counters, **self._ledger.counters},
+            "media": dict(self._media.counters),
             "projection": dict(self._projector.counters),
             "sip": dict(self._intake.counters),
         }

@@ -19,6 +19,7 @@ from control.edge.errors import LedgerUnavailableError
 from control.edge.projector import Changes, Where
 from control.edge.recorder import (
     Entry,
+    MediaMeasured,
     TokenCorrected,
     TokenDied,
     TokenQuarantined,
@@ -189,6 +190,8 @@ def _write(session: Session, entries: Sequence[Entry]) -> None:
     upstream.record(session, [report for entry in entries for report in _reports(entry)])
     for entry in entries:
         match entry:
+            case MediaMeasured(call, at, quality):
+                journal.record_quality(session, call, at, quality)
             case TokensBrought(device, brought, at):
                 tokens.store_tokens(session, device, brought, at)
             case TokenDied(device, token, _, known_at):

@@ -20,6 +20,7 @@ EVENTS: tuple[type[wire.Event], ...] = (
     wire.UpstreamEvent,
     wire.RefreshEvent,
     wire.CallEvent,
+    wire.MediaEndEvent,
     wire.WakeEvent,
     wire.WakeEndEvent,
     wire.CounterEvent,

@@ -319,8 +319,8 @@ class Rtpengine(_Module):
     def rtpengine_answer(self, flags: str) -> int:
         return self._command("answer", flags)
 
-    def rtpengine_delete0(self) -> int:
-        return self._command("delete", "")
+    def rtpengine_delete(self, flags: str) -> int:
+        return self._command("delete", flags)
 
 
 class Websocket(_Module):

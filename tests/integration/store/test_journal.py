@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from control.domain.errors import AmbiguousError, NotFoundError
 from control.domain.journal import Step
+from control.domain.quality import Heard, Leg, Quality, Side
 from control.services import heartbeat, journal, registrations
 from control.services.registrations import Registered
+from control.store.models import CallAudio
 
 T = 1_700_000_000.123456
 
@@ -52,6 +55,33 @@ def test_steps_told_twice_and_late_make_the_same_journal(session: Session) -> No
 def test_two_devices_pushed_to_at_once_are_two_steps(session: Session) -> None:
     journal.record(session, [Step("k1", T, "push-sent", d, "apns") for d in ("alice-a", "alice-b")])
     assert len(journal.story(session, "k1").beats) == 2
+
+
+HEARD = Heard(mos=4.3, mos_lowest=3.9, loss=0.4, jitter=2.5, round_trip=41.2, course=(4.3, 3.9))
+QUALITY = Quality(
+    Leg(Side.DEVICE, 800, "opus/48000/2", heard=HEARD), Leg(Side.PBX, 0, quiet=3.0, sends=False)
+)
+
+
+@pytest.mark.parametrize("late", [True, False], ids=["after its steps", "before its steps"])
+def test_the_audio_of_a_call_comes_back_as_it_was_written(session: Session, late: bool) -> None:
+    if late:
+        journal.record(session, call())
+    journal.record_quality(session, "k3f9a2", T + 19, QUALITY)
+    journal.record(session, call())
+    story = journal.story(session, "k3f9a2")
+    assert story.quality == QUALITY
+    assert story.head.started_at == T
+    assert story.summary == "Answered; they talked for 16.0 s. One-way audio: the PBX sent nothing."
+
+
+def test_audio_that_is_told_twice_is_written_once_and_goes_with_its_call(session: Session) -> None:
+    journal.record(session, call())
+    journal.record_quality(session, "k3f9a2", T + 19, QUALITY)
+    journal.record_quality(session, "k3f9a2", T + 19, Quality(QUALITY.device, QUALITY.device))
+    assert journal.story(session, "k3f9a2").quality == QUALITY
+    assert journal.prune(session, T + 100) == 1
+    assert session.scalars(select(CallAudio)).all() == []
 
 
 def test_an_empty_batch_is_nothing(session: Session) -> None:

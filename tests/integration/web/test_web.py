@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 
 from control import settings
 from control.domain.journal import Step
+from control.domain.quality import Heard, Leg, Quality, Side
 from control.services import heartbeat, installation, journal
 from control.store.session import Store
 from control.web.app import create_app
@@ -181,6 +182,24 @@ def test_the_pages_need_no_script_no_inline_style_and_nobody_else(client: FlaskC
         for link in page.attributes("link", "href"):
             with client.get(link) as found:
                 assert found.status_code == 200
+
+
+def test_the_page_of_a_call_shows_how_its_audio_was(client: FlaskClient, store: Store) -> None:
+    record(store)
+    heard = Heard(mos=2.9, mos_lowest=2.1, loss=8.0, jitter=31.0, round_trip=240.0, course=(4.5, 2.75, 1.0))
+    quality = Quality(Leg(Side.DEVICE, 350, "opus/48000/2", heard=heard), Leg(Side.PBX, 341, "PCMA/8000"))
+    with store.write() as session:
+        journal.record_quality(session, "k3f9a2", NOW - 40, quality)
+    text = client.get("/calls/k3f9a2").get_data(as_text=True)
+    words = "Poor audio: the device heard a MOS of 2.9 with 8.0 % of the packets lost."
+    assert f"Answered; they talked for 7.00 s. {words}" in text
+    assert 'points="0.0,0.0 50.0,10.0 100.0,20.0"' in text
+    assert "240 ms" in text
+    assert "it made no reports (RTCP)" in text
+    assert not any("style" in attributes for _, attributes in Page(text).elements)
+    answer = client.get("/api/calls/k3f9a2").json
+    assert answer is not None
+    assert (answer["audio"]["verdict"], answer["audio"]["pbx"]["heard"]) == ("poor", None)
 
 
 def test_what_a_caller_calls_himself_is_text_and_not_markup(client: FlaskClient, store: Store) -> None:

@@ -43,9 +43,27 @@ def test_a_bye_is_passed_on_and_ends_media_and_journal(edge: Edge) -> None:
     assert codes(edge.answer(bye, 200, "OK")) == [200]
 
 
+def test_after_a_bye_the_figures_of_the_media_are_kept_for_a_moment_and_both_sides_are_named(
+    edge: Edge,
+) -> None:
+    in_dialog(edge, "BYE", route(edge))
+    assert [command[1] for command in edge.kamailio.rtpengine.commands] == ["delete-delay=3"]
+    (told,) = edge.events_of(wire.MediaEndEvent)
+    assert (told.call, told.sip_call_id) == (CALL, "the-call")
+    # Its mark has another caller's tag: who hangs up here is the device.
+    assert (told.device_tag, told.pbx_tag) == ("t1", "theirs")
+
+
+def test_when_the_pbx_hangs_up_the_sides_are_the_other_way_round(edge: Edge) -> None:
+    in_dialog(edge, "BYE", route(edge, caller="t1"))  # the PBX had called, and it is its From-tag in this BYE
+    (told,) = edge.events_of(wire.MediaEndEvent)
+    assert (told.pbx_tag, told.device_tag) == ("t1", "theirs")
+
+
 def test_a_direct_call_has_no_media_to_end(edge: Edge) -> None:
     assert len(requests(in_dialog(edge, "BYE", route(edge, relayed=False)), "BYE")) == 1
     assert commands(edge) == []
+    assert edge.events_of(wire.MediaEndEvent) == []
 
 
 def test_s4_a_reinvite_is_offered_and_answered_again(edge: Edge) -> None:

@@ -1,0 +1,76 @@
+"""What rtpengine says of a call, as figures of its two sides: reads the answer to ``query`` (ng protocol). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from control.domain.quality import Heard, Leg, Quality, Side
+
+_US_IN_MS = 1000.0
+
+
+def read(answer: Mapping[str, Any], device_tag: str, pbx_tag: str, ended_at: float) -> Quality | None:
+    """The figures of a call that ended at a UNIX time; None if rtpengine does not know both tags of it.
+
+    Raises ValueError, TypeError, KeyError or AttributeError for an answer that is not of the documented shape.
+    """
+    tags = answer.get("tags", {})
+    if device_tag not in tags or pbx_tag not in tags:
+        return None
+    reports = answer.get("SSRC", {})
+    return Quality(
+        device=_leg(Side.DEVICE, tags[device_tag], reports, ended_at),
+        pbx=_leg(Side.PBX, tags[pbx_tag], reports, ended_at),
+    )
+
+
+def _leg(side: Side, tag: Mapping[str, Any], reports: Mapping[str, Any], ended_at: float) -> Leg:
+    medias = [media for media in tag["medias"] if media.get("type") == "audio"]
+    streams = list(_streams(medias))
+    packets = sum(_packets(stream) for stream in streams)
+    last = max((int(stream["last packet"]) for stream in streams), default=0)
+    return Leg(
+        side=side,
+        packets=packets,
+        codec=next((str(media["codec"]) for media in medias if media.get("codec")), "") if packets else "",
+        quiet=max(0.0, round(ended_at - last, 1)) if packets else 0.0,
+        sends=any("recv" in media.get("flags", ()) for media in medias),
+        heard=_heard(reports, streams),
+    )
+
+
+def _streams(medias: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for media in medias:
+        yield from (stream for stream in media["streams"] if "RTP" in stream["flags"])
+
+
+def _packets(stream: Mapping[str, Any]) -> int:
+    # Where RTP and RTCP share a port (RFC 5761) the stream's own count has both.
+    sources = stream.get("ingress SSRCs")
+    if sources is None:
+        return int(stream["stats"]["packets"])
+    return sum(int(source["packets"]) for source in sources)
+
+
+def _heard(reports: Mapping[str, Any], streams: Iterable[Mapping[str, Any]]) -> Heard | None:
+    """Reports stand under the source that made them: the side that heard. The one that made the most counts."""
+    own = [
+        reports[str(source["SSRC"])]
+        for stream in streams
+        for source in stream.get("ingress SSRCs", ())
+        if "average MOS" in reports.get(str(source["SSRC"]), {})
+    ]
+    if not own:
+        return None
+    report = max(own, key=lambda each: int(each["average MOS"]["samples"]))
+    average = report["average MOS"]
+    return Heard(
+        mos=average["MOS"] / 10,
+        mos_lowest=report["lowest MOS"]["MOS"] / 10,
+        loss=float(average["packet loss"]),
+        jitter=float(average["jitter"]),
+        round_trip=round(average["round-trip time"] / _US_IN_MS, 1),
+        # A report without a round trip has no score.
+        course=tuple(e["MOS"] / 10 for e in report["MOS progression"]["entries"] if e["MOS"]),
+    )
