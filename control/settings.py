@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from control.domain.reach import ReachTerms
+from control.domain.wakes import WaitPolicy
 from control.push.providers import PROVIDERS
 from control.settings_table import (
     FILE_NAME,
@@ -83,6 +85,28 @@ class JournalSettings:
 
 
 @dataclass(frozen=True)
+class WakeSettings:
+    """How long calls wait for sleeping phones, in seconds, and how many calls a minute may send pushes (0: any number).
+
+    ``usual_wait`` is for a phone whose wake times are not known yet; that of others follows them between the bounds. A
+    connection's own wait is never exceeded.
+    """
+
+    usual_wait: int = 20
+    least_wait: int = 12
+    most_wait: int = 45
+    unreachable_after: int = 3
+    calls_per_callee: int = 20
+    calls_per_domain: int = 12_000
+    caller_in_push: bool = False
+
+    @property
+    def policy(self) -> WaitPolicy:
+        """The bounds, as the decision wants them."""
+        return WaitPolicy(self.usual_wait, self.least_wait, self.most_wait)
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings, every path absolute, and the places of the files that follow from the home folder."""
 
@@ -92,9 +116,15 @@ class Settings:
     rtpengine: RtpengineSettings = field(default_factory=RtpengineSettings)
     web: WebSettings = field(default_factory=WebSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
+    wake: WakeSettings = field(default_factory=WakeSettings)
     push: Mapping[str, Any] = field(
         default_factory=dict
     )  # provider to its settings; see control/push/providers.py
+
+    @property
+    def reach_terms(self) -> ReachTerms:
+        """What decides how a device stands."""
+        return ReachTerms(tuple(self.push), self.wake.unreachable_after, self.wake.policy)
 
     @property
     def run_dir(self) -> Path:
@@ -193,7 +223,7 @@ def parse(raw: Mapping[str, Any], home: Path) -> Settings:
     tables = dict(raw)
     push = table(tables.pop("push", {}), "push")
     refuse_unknown({k: v for k, v in push.items() if k not in PROVIDERS}, "push.", tuple(PROVIDERS))
-    known = ("edge", "database", "rtpengine", "web", "journal")
+    known = ("edge", "database", "rtpengine", "web", "journal", "wake")
     refuse_unknown({k: v for k, v in tables.items() if k not in known}, "", (*known, "push"))
     settings = Settings(
         home=home,
@@ -202,6 +232,7 @@ def parse(raw: Mapping[str, Any], home: Path) -> Settings:
         rtpengine=read(RtpengineSettings, tables.get("rtpengine", {}), "rtpengine", home),
         web=read(WebSettings, tables.get("web", {}), "web", home),
         journal=read(JournalSettings, tables.get("journal", {}), "journal", home),
+        wake=read(WakeSettings, tables.get("wake", {}), "wake", home),
         push={
             name: read(PROVIDERS[name].settings, push[name], f"push.{name}", home)
             for name in PROVIDERS
@@ -259,10 +290,28 @@ def _check(settings: Settings) -> None:
             raise MalformedSettingError(
                 f"edge.{name} must be between 16 and 65536 MB, not {getattr(edge, name)}"
             )
+    _check_wake(settings.wake)
     for f in fields(settings.journal):
         days = getattr(settings.journal, f.name)
         if not 1 <= days <= 36500:
             raise MalformedSettingError(f"journal.{f.name} must be between 1 and 36500 days, not {days}")
+
+
+def _check_wake(wake: WakeSettings) -> None:
+    if not 1 <= wake.least_wait <= wake.usual_wait <= wake.most_wait <= 120:
+        raise MalformedSettingError(
+            f"wake.least_wait {wake.least_wait}, wake.usual_wait {wake.usual_wait} and wake.most_wait "
+            f"{wake.most_wait} must be between 1 and 120 seconds, in this order from the least to the most"
+        )
+    if not 1 <= wake.unreachable_after <= 20:
+        raise MalformedSettingError(
+            f"wake.unreachable_after must be between 1 and 20 calls, not {wake.unreachable_after}"
+        )
+    for name in ("calls_per_callee", "calls_per_domain"):
+        if not 0 <= getattr(wake, name) <= 10_000_000:
+            raise MalformedSettingError(
+                f"wake.{name} must be between 0 (no limit) and 10000000 calls a minute, not {getattr(wake, name)}"
+            )
 
 
 def _check_address(name: str, value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -89,6 +89,7 @@ def _wake_order(
         "caller": caller,
         "caller_name": name,
         "early_ringing": early_ringing,
+        "fork": call_mark.short_tag(f"{ksr.pv('$ci')} {ksr.pv('$ft')}"),
     }
 
 

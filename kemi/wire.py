@@ -278,6 +278,7 @@ class WakeEvent(Event):
     caller: str = ""
     caller_name: str = ""
     early_ringing: bool = True  # ConnectionDoc.early_ringing
+    fork: str = ""  # the same for all the INVITEs by which a PBX sends one call along several ways
 
 
 @dataclass

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import click
 
 from control.cli.installation import home_option, opened
 from control.cli.table import show
-from control.services import connections, people
+from control.domain.device_json import device_as_dict
+from control.domain.device_text import as_text, usual_time
+from control.services import connections, people, reach
 
 
 @click.group()
@@ -53,18 +56,39 @@ def add(name: str, user_id: str, connection: str | None, as_json: bool, home: Pa
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @home_option
 def list_(as_json: bool, home: Path | None) -> None:
-    """Show all devices, and whether each can be woken."""
-    with opened(home) as (_, store), store.read() as session:
-        rows = [
-            {
-                "device": row.id,
-                "name": row.name,
-                "user": row.user_id,
-                "push": sorted({token.provider for token in row.tokens}),
-            }
-            for row in people.list_devices(session)
-        ]
-    show(rows, as_json=as_json, empty="no devices yet; `nightbell device add NAME --user USER` adds one")
+    """Show all devices, how each stands, and how fast it wakes."""
+    with opened(home) as (settings, store), store.read() as session:
+        found = reach.of(session, people.list_devices(session), settings.reach_terms, time.time())
+    if as_json:
+        click.echo(json.dumps([device_as_dict(each) for each in found], indent=2, ensure_ascii=False))
+        return
+    rows = [
+        {
+            "device": each.device,
+            "name": each.name,
+            "user": each.user,
+            "push": sorted({token.provider for token in each.tokens}),
+            "wakes_within": usual_time(each.times),
+            "state": each.reach.words,
+        }
+        for each in found
+    ]
+    show(rows, as_json=False, empty="no devices yet; `nightbell device add NAME --user USER` adds one")
+
+
+@device.command("show")
+@click.argument("device_id", metavar="DEVICE")
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@home_option
+def show_(device_id: str, as_json: bool, home: Path | None) -> None:
+    """Tell how DEVICE stands, what to do if it is unreachable, its push tokens, and its last wakes."""
+    with opened(home) as (settings, store), store.read() as session:
+        row = people.get_device(session, device_id)
+        (found,) = reach.of(session, [row], settings.reach_terms, time.time())
+    if as_json:
+        click.echo(json.dumps(device_as_dict(found, details=True), indent=2, ensure_ascii=False))
+    else:
+        click.echo(as_text(found))
 
 
 @device.command()

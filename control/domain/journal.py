@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 AGENT_STEPS = (
     "push-sent",  # a push left for a provider
     "push-accepted",  # the provider took it
+    "push-withheld",  # no push left: too many calls in a minute, or the same call has had its push already
     "push-refused",  # the provider refused it, or could not be reached; ``reason`` says which
     "clear-sent",  # an app that had been pushed to was told that the call is over; code and reason are the provider's
     "register",  # a device that this call waited for registered

@@ -112,6 +112,10 @@ def _push_sent(step: Step, out: bool) -> Phrase:
     return Phrase(f"Push sent to {service}", Part.NIGHTBELL, Part.PROVIDER, detail)
 
 
+def _push_withheld(step: Step, out: bool) -> Phrase:
+    return Phrase("No push was sent", Part.NIGHTBELL, Part.NIGHTBELL, step.reason)
+
+
 def _push_accepted(step: Step, out: bool) -> Phrase:
     company = _COMPANY.get(step.provider, "The provider")
     return Phrase(f"{company} accepted it", Part.PROVIDER, Part.NIGHTBELL, _reply(step), Mood.GOOD)
@@ -161,6 +165,7 @@ _PHRASES: dict[str, Callable[[Step, bool], Phrase]] = {
     "failed": _failed,
     "bye": _bye,
     "push-sent": _push_sent,
+    "push-withheld": _push_withheld,
     "push-accepted": _push_accepted,
     "push-refused": _push_refused,
     "clear-sent": _clear_sent,

@@ -14,6 +14,7 @@ import structlog
 from control.domain.journal import Step
 from control.domain.push import PushToken
 from control.domain.quality import Quality
+from control.domain.wakes import DeviceWake
 from control.edge.db_thread import DbThread
 from control.edge.errors import LedgerUnavailableError
 from control.edge.projection_db import ProjectionDb
@@ -85,7 +86,7 @@ class MediaMeasured:
 
 
 TokenChange = TokensBrought | TokenDied | TokenQuarantined | TokenCorrected
-Entry = Step | MediaMeasured | RegisterEvent | TokenChange | UpstreamSeen | RefreshEvent
+Entry = Step | DeviceWake | MediaMeasured | RegisterEvent | TokenChange | UpstreamSeen | RefreshEvent
 
 
 class Ledger(Protocol):

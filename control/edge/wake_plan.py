@@ -17,6 +17,7 @@ TOKEN_DEAD = "Push token is dead"  # noqa: S105
 PUSH_REFUSED = "Push refused"
 MISCONFIGURED = "Push provider is misconfigured"
 UNAVAILABLE = "Push provider is unavailable"
+LIMITED = "Too many calls in a minute"
 NOBODY = "No device can be woken"
 ALL_REFUSED = "No device takes the call"
 

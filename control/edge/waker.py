@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 import structlog
 
 from control.domain.journal import Step
 from control.domain.push import Outcome, Purpose, PushNotice, PushToken, Verdict
+from control.domain.wakes import DeviceWake
 from control.edge import wake_plan
 from control.edge.rpc import Orders
 from control.edge.tokens import TokenBook
+from control.edge.wake_limits import WakeLimits
+from control.edge.wake_log import WakeLog
 from control.edge.wake_plan import WakePlan
 from kemi.wire import TABLE_ACKED, CallEvent, RegisterEvent, WakeEndEvent, WakeEvent
 
@@ -44,19 +47,31 @@ _FAILURES = {
 class _Wake:
     event: WakeEvent
     plan: WakePlan
-    pushes: dict[str, set[asyncio.Task[None]]] = field(default_factory=dict)
-    pushed_at: dict[str, float] = field(default_factory=dict)
-    shown: dict[str, list[PushToken]] = field(default_factory=dict)  # whose provider has, or may have, a push
+    attempts: dict[str, _Attempt] = field(default_factory=dict)  # by device
+    allowed: bool = False  # it has been counted, and is within the limits
     ended: bool = False
     told_end: bool = False  # the journal has how the waiting ended
+
+
+@dataclass(slots=True, eq=False)
+class _Attempt:
+    """The pushes to one device, for all the held calls that are one call to the caller: a PBX may send it along three ways."""
+
+    event: WakeEvent  # the one that the push names
+    wakes: list[_Wake] = field(default_factory=list)
+    shown: list[PushToken] = field(default_factory=list)  # whose provider has, or may have, a push
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    accepted: bool = False
+    failure: str = ""
 
 
 class Waker:
     """All held calls of this edge, by wake id. Nothing here waits for a database.
 
     ``boot`` names this incarnation of the agent; ``dropped`` is told of each dead token once: device, token,
-    number of the change, and when the provider knew of it. ``now`` is UNIX time in seconds. ``counters`` counts
-    ``wakes``, ``pushes``, ``ringing``, ``gave-up``, ``late``, ``cleared`` and each outcome.
+    number of the change, and when the provider knew of it. ``record`` is told of each stage of each device's wake.
+    ``caller_in_push``: whether the push says who calls (P6). ``now`` is UNIX time in seconds. ``counters`` counts
+    ``wakes``, ``pushes``, ``withheld``, ``ringing``, ``gave-up``, ``late``, ``cleared`` and each outcome.
     """
 
     def __init__(
@@ -68,6 +83,9 @@ class Waker:
         dispatch: Dispatch,
         note: Callable[[Step], None],
         dropped: Callable[[str, PushToken, int, float | None], None],
+        record: Callable[[DeviceWake], None],
+        limits: WakeLimits,
+        caller_in_push: bool,
         now: Callable[[], float],
     ) -> None:
         self._boot = boot
@@ -76,13 +94,25 @@ class Waker:
         self._dispatch = dispatch
         self._note = note
         self._dropped = dropped
+        self._log = WakeLog(record)
+        self._limits = limits
+        self._caller_in_push = caller_in_push
         self._now = now
         self._loop = asyncio.get_running_loop()
         self._wakes: dict[str, _Wake] = {}
         self._by_call: dict[str, list[_Wake]] = {}
+        self._attempts: dict[tuple[str, str], _Attempt] = {}  # by the caller's call, and device
         self._seen: dict[str, dict[str, wake_plan.State]] = {}  # by call: devices heard of before their wake
         self._ended: set[str] = set()  # wakes whose end arrived and that are not in _wakes
         self.counters: Counter[str] = Counter()
+
+    def resume(self, records: Iterable[DeviceWake]) -> None:
+        """What an earlier incarnation has pushed for calls that are still held: nobody is to be pushed to twice."""
+        kept = list(records)
+        self._log.resume(kept)
+        for record in kept:
+            left = max(0.0, record.deadline - self._now()) + REMEMBER_S
+            self._loop.call_later(left, self._log.forget, record.wake)
 
     # ---------------------------------------------------------------------------------------- events
 
@@ -112,6 +142,7 @@ class Waker:
 
     def wake_end(self, event: WakeEndEvent) -> None:
         """The call is not held any more: no push may leave from now on."""
+        self._log.ended(event.id, at_deadline=event.outcome == "deadline")
         wake = self._wakes.get(event.id)
         if wake is None:
             # Told to an earlier incarnation, or the end has overtaken the beginning.
@@ -137,6 +168,7 @@ class Waker:
         if event.step in ("ringing", "answered"):
             self._see(event.call, event.device, wake_plan.State.AWAKE)
             for wake in self._by_call.get(event.call, ()):
+                self._log.spoke(wake.event.id, event.device)
                 if event.step == "answered":
                     self._advance(wake, *wake.plan.taken(event.device))
                 else:
@@ -144,16 +176,19 @@ class Waker:
         elif event.step == "device-refused" and event.code not in _NO_REFUSALS:
             self._see(event.call, event.device, wake_plan.State.REFUSED)
             for wake in self._by_call.get(event.call, ()):
+                self._log.spoke(wake.event.id, event.device)
                 self._advance(wake, *wake.plan.refused(event.device))
 
     def register(self, event: RegisterEvent) -> None:
         """A device registered and was joined to the calls that waited for it."""
+        if event.action in ("added", "refreshed"):
+            self._log.registered(event.device, event.ts)
         for call in dict.fromkeys(event.calls):
             self._see(call, event.device, wake_plan.State.AWAKE)
             reason = ""
             for wake in self._by_call.get(call, ()):
-                pushed_at = wake.pushed_at.get(event.device)
-                if pushed_at is not None:
+                pushed_at = self._log.pushed_at(wake.event.id, event.device)
+                if pushed_at:
                     reason = f"{max(0.0, event.ts - pushed_at) * 1000:.0f} ms after the push"
                 self._advance(wake, *wake.plan.awake(event.device))
             self._note(Step(call, event.ts, "register", device=event.device, code=event.reply, reason=reason))
@@ -170,7 +205,7 @@ class Waker:
 
     async def close(self) -> None:
         """Stop all pushes. Kamailio tells the next incarnation of every call that is still held."""
-        tasks = [task for wake in self._wakes.values() for push in wake.pushes.values() for task in push]
+        tasks = [task for attempt in self._attempts.values() for task in attempt.tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -209,53 +244,93 @@ class Waker:
         self._orders.order("tm.reply", code, reason, wake.event.transaction, tag, ".", ".")
 
     def _push(self, wake: _Wake, device: str) -> None:
+        key = (wake.event.fork or wake.event.id, device)
+        attempt = self._attempts.get(key)
+        if attempt is not None and not all(each.plan.over for each in attempt.wakes):
+            self._withhold(wake, device, "the same call has had its push")
+        elif self._log.was_accepted(wake.event.id, device):
+            attempt = _Attempt(wake.event, accepted=True)
+            attempt.shown.extend(self._tokens.of(device, Purpose.CALL))
+        elif refusal := "" if wake.allowed else self._limits.refusal(wake.event.aor, self._now()):
+            self._withhold(wake, device, refusal)
+            self._advance(wake, *wake.plan.failed(device, wake_plan.LIMITED))
+            return
+        else:
+            wake.allowed = True
+            attempt = _Attempt(wake.event)
+            self._start(wake, device, attempt)
+        self._attempts[key] = attempt
+        attempt.wakes.append(wake)
+        wake.attempts[device] = attempt
+        if attempt.accepted:
+            self._advance(wake, *wake.plan.accepted(device))
+        elif attempt.failure:
+            self._advance(wake, *wake.plan.failed(device, attempt.failure))
+
+    def _withhold(self, wake: _Wake, device: str, reason: str) -> None:
+        self.counters["withheld"] += 1
+        self._note(Step(wake.event.call, self._now(), "push-withheld", device=device, reason=reason))
+
+    def _start(self, wake: _Wake, device: str, attempt: _Attempt) -> None:
         event = wake.event
-        notice = PushNotice(event.call, event.id, event.deadline)
-        wake.pushed_at.setdefault(device, self._now())
-        tasks = wake.pushes.setdefault(device, set())
+        caller = (event.caller_name or event.caller or None) if self._caller_in_push else None
+        notice = PushNotice(event.call, event.id, event.deadline, caller)
+        self._log.pushed(event, device, self._now())
         for token in self._tokens.of(device, Purpose.CALL):
             self.counters["pushes"] += 1
             self._note_push(wake, "push-sent", device, token)
-            tasks.add(
-                asyncio.create_task(self._push_one(wake, device, token, notice), name=f"push-{event.id}")
-            )
+            push = self._push_one(wake, device, token, notice, attempt)
+            attempt.tasks.add(asyncio.create_task(push, name=f"push-{event.id}"))
 
-    async def _push_one(self, wake: _Wake, device: str, token: PushToken, notice: PushNotice) -> None:
+    async def _push_one(
+        self, wake: _Wake, device: str, token: PushToken, notice: PushNotice, attempt: _Attempt
+    ) -> None:
         task = asyncio.current_task()
         try:
             verdict = await self._dispatch(token, notice)
         except asyncio.CancelledError:
-            wake.shown.setdefault(device, []).append(token)
+            attempt.shown.append(token)
             reason = f"{token.provider}: called off before it was answered"
             self._note_push(wake, "push-refused", device, token, 0, reason)
             raise
         self.counters[verdict.outcome.value] += 1
-        tasks = wake.pushes[device]
-        tasks.discard(task)
+        attempt.tasks.discard(task)
         delivered = verdict.outcome is Outcome.DELIVERED
         self._note_push(
             wake, "push-accepted" if delivered else "push-refused", device, token, *_answer(token, verdict)
         )
         if delivered:
-            wake.shown.setdefault(device, []).append(token)
-            self._advance(wake, *wake.plan.accepted(device))
+            attempt.shown.append(token)
+            attempt.accepted = True
+            self._log.accepted(wake.event.id, device, token.provider, self._now())
+            for each in attempt.wakes:
+                self._advance(each, *each.plan.accepted(device))
             return
         self._drop_if_dead(device, token, verdict)
-        if not tasks:
-            self._advance(wake, *wake.plan.failed(device, _FAILURES[verdict.outcome]))
+        if not attempt.tasks and not attempt.accepted:
+            attempt.failure = _FAILURES[verdict.outcome]
+            self._log.refused(wake.event.id, device, token.provider, attempt.failure)
+            for each in attempt.wakes:
+                self._advance(each, *each.plan.failed(device, attempt.failure))
 
     def _clear(self, wake: _Wake) -> None:
         """Tell the apps that may show a call, and cannot know it from SIP, that it is over (P5)."""
-        event, now = wake.event, self._now()
-        # Not before the push for the call itself would be dropped: it is to take its place.
-        deadline = max(event.deadline, now + CLEAR_S)
-        notice = PushNotice(event.call, event.id, deadline, purpose=Purpose.OVER)
         for device in wake.plan.still_showing():
-            for token in wake.shown.get(device, ()):
+            attempt = wake.attempts.get(device)
+            if attempt is None or any(
+                not each.ended or each.plan.answered == device for each in attempt.wakes
+            ):
+                continue
+            event = attempt.event
+            # Not before the push for the call itself would be dropped: it is to take its place.
+            deadline = max(event.deadline, self._now() + CLEAR_S)
+            notice = PushNotice(event.call, event.id, deadline, purpose=Purpose.OVER)
+            for token in attempt.shown:
                 if token.clears:
                     self.counters["cleared"] += 1
                     telling = self._tell_over(wake, device, token, notice)
-                    wake.pushes[device].add(asyncio.create_task(telling, name=f"clear-{event.id}"))
+                    attempt.tasks.add(asyncio.create_task(telling, name=f"clear-{event.id}"))
+            attempt.shown = []
 
     async def _tell_over(self, wake: _Wake, device: str, token: PushToken, notice: PushNotice) -> None:
         verdict = await self._dispatch(token, notice)
@@ -273,7 +348,10 @@ class Waker:
         self._advance(wake, *wake.plan.unheard(device, pushable=pushable, now=self._now()))
 
     def _cancel(self, wake: _Wake, device: str, *, at_once: bool) -> None:
-        for task in wake.pushes.get(device, ()):
+        attempt = wake.attempts.get(device)
+        if attempt is None or any(_waits(each, device) for each in attempt.wakes if each is not wake):
+            return
+        for task in attempt.tasks:
             if at_once:
                 task.cancel()
             else:
@@ -303,9 +381,20 @@ class Waker:
 
     def _forget(self, wake: _Wake) -> None:
         self._wakes.pop(wake.event.id, None)
+        self._log.forget(wake.event.id)
+        for device, attempt in wake.attempts.items():
+            attempt.wakes.remove(wake)
+            key = (wake.event.fork or wake.event.id, device)
+            if not attempt.wakes and self._attempts.get(key) is attempt:
+                del self._attempts[key]
         others = [w for w in self._by_call.pop(wake.event.call, ()) if w is not wake]
         if others:
             self._by_call[wake.event.call] = others
+
+
+def _waits(wake: _Wake, device: str) -> bool:
+    """Whether this held call still needs the push to the device."""
+    return not wake.plan.over and wake.plan.states.get(device) is wake_plan.State.PUSHING
 
 
 def _answer(token: PushToken, verdict: Verdict) -> tuple[int, str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from control.domain.aor import aor
 from control.domain.targets import Route
+from control.domain.wakes import WaitPolicy
 from control.services import outbox
 from control.services.outbox import Change
 from control.services.projection_rows import Resolved, Rows
@@ -37,12 +38,13 @@ class Projection:
     """How documents are made: for devices of ``domain``, with connections that lead where ``resolved`` says.
 
     A connection whose route is not known there has no document: it can neither call nor be called. HA1s are masked by
-    ``identity_key``.
+    ``identity_key``; ``waits`` says how long calls are held.
     """
 
     domain: str
     resolved: Resolved
     identity_key: bytes
+    waits: WaitPolicy = field(default_factory=WaitPolicy)
 
     def page(self, session: Session, table: str, after: str = "", route: Route | None = None) -> Page:
         """The documents of ``table`` (one of PAGED) after a row; with a route, those of its connections alone."""
@@ -97,7 +99,7 @@ class Projection:
         }[table]
 
     def _rows(self, session: Session) -> Rows:
-        return Rows(session, self.domain, self.resolved, self.identity_key)
+        return Rows(session, self.domain, self.resolved, self.identity_key, self.waits)
 
 
 def routes(session: Session) -> set[Route]:

@@ -7,13 +7,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from control.domain.aor import aor
 from control.domain.connection import DEFAULT_WAIT, TRUNK, WHILE_AWAKE
 from control.domain.credential import ha1_md5, ha1_sha256
 from control.domain.targets import Located, Route, Targets
+from control.domain.wakes import WaitPolicy, wait_within
 from control.services.tokens import WAKES
 from control.store.models import Connection, Device, StoredToken, TrunkNumber, User, connection_users
 from control.store.session import seal_of
@@ -31,6 +32,7 @@ class Rows:
     domain: str
     resolved: Resolved
     identity_key: bytes = field(repr=False)
+    waits: WaitPolicy = field(default_factory=WaitPolicy)
 
     def devices(self, ids: Sequence[str]) -> dict[str, str]:
         """Table ``device``."""
@@ -52,20 +54,24 @@ class Rows:
     def lines(self, ids: Sequence[str]) -> dict[str, str]:
         """Table ``line``; the ids are those of the users."""
         users = self.session.scalars(select(User.id).where(User.id.in_(ids))).all()
-        query = select(Device.user_id, Device.id).where(Device.user_id.in_(users)).order_by(Device.id)
-        devices: defaultdict[str, list[str]] = defaultdict(list)
-        for row in self.session.execute(query):
-            devices[row.user_id].append(row.id)
+        query = select(Device.user_id, Device.id, Device.wait).where(Device.user_id.in_(users))
+        devices: defaultdict[str, list[Row[str, str, float | None]]] = defaultdict(list)
+        for row in self.session.execute(query.order_by(Device.id)):
+            devices[row.user_id].append(row)
         # The tokens themselves are not needed here, only who has any that wakes.
         tokens = (
             select(StoredToken.device_id).join(Device).where(Device.user_id.in_(users), *WAKES).distinct()
         )
         wakeable = set(self.session.scalars(tokens))
-        waits = self._waits(users)
+        most = self._waits(users)
         return {
             aor(user, self.domain): LineDoc(
-                devices=[LineDevice(device, device in wakeable) for device in devices[user]],
-                wait=waits.get(user, DEFAULT_WAIT),
+                devices=[LineDevice(device.id, device.id in wakeable) for device in devices[user]],
+                wait=min(
+                    most.get(user, DEFAULT_WAIT),
+                    # Of several that may come, the slowest.
+                    max((wait_within(d.wait, self.waits) for d in devices[user]), default=self.waits.usual),
+                ),
             ).encode()
             for user in users
         }
@@ -179,7 +185,7 @@ class Rows:
         return found
 
     def _waits(self, users: Sequence[str]) -> dict[str, float]:
-        """The most impatient PBX decides: its voicemail must win over our deadline, not lose to it (W8)."""
+        """The most a call may be held. The most impatient PBX decides: its voicemail must win over our deadline (W8)."""
         accounts = (
             select(connection_users.c.user_id, func.min(Connection.wait))
             .join(Connection, Connection.id == connection_users.c.connection_id)

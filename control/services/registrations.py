@@ -103,6 +103,23 @@ def last(session: Session, device_id: str, limit: int = 20) -> Sequence[Register
     ]
 
 
+def bound_until(session: Session, devices: Iterable[str]) -> dict[str, float]:
+    """Until when each device's binding lasts, in UNIX seconds; one that is not there, or not any more, is absent."""
+    found: dict[str, float] = {}
+    for some in _portions(sorted(set(devices))):
+        ids = select(func.max(Registration.id)).where(
+            Registration.side == register_log.DEVICE,
+            Registration.subject.in_(some),
+            Registration.state.in_(("added", "refreshed", "removed")),
+        )
+        columns = (Registration.subject, Registration.state, Registration.last_at, Registration.expires)
+        query = select(*columns).where(Registration.id.in_(ids.group_by(Registration.subject)))
+        for row in session.execute(query):
+            if row.state != "removed":
+                found[row.subject] = row.last_at + row.expires
+    return found
+
+
 def prune(session: Session, before: float) -> int:
     """Delete the runs that ended before a UNIX time; how many there were."""
     return int(session.execute(delete(Registration).where(Registration.last_at < before)).rowcount)  # type: ignore[attr-defined]

@@ -49,7 +49,10 @@ class User(Base):
 
 
 class Device(Base):
-    """An app install. ``id`` is its digest username; ``ha1`` the sealed MD5(id:realm:password)."""
+    """An app install. ``id`` is its digest username; ``ha1`` the sealed MD5(id:realm:password).
+
+    ``wait`` is how long to hold a call for it, in seconds, as its wakes have taught; None: not enough of them yet.
+    """
 
     __tablename__ = "devices"
 
@@ -61,6 +64,7 @@ class Device(Base):
         ForeignKey("connections.id", ondelete="SET NULL"), index=True
     )
     created_at: Mapped[float]
+    wait: Mapped[float | None]
 
     user: Mapped[User] = relationship(back_populates="devices")
     connection: Mapped[Connection | None] = relationship()
@@ -264,6 +268,24 @@ class CallAudio(Base):
     quiet: Mapped[float]
     sends: Mapped[bool]
     heard: Mapped[str]
+
+
+class Wake(Base):
+    """``control.domain.wakes.DeviceWake``: one wake of one device. Outlives the device."""
+
+    __tablename__ = "wakes"
+    __table_args__ = (Index("ix_wakes_device_pushed_at", "device", "pushed_at"),)
+
+    wake: Mapped[str] = mapped_column(String(80), primary_key=True)
+    device: Mapped[str] = mapped_column(String(80), primary_key=True)
+    call: Mapped[str] = mapped_column(String(64), index=True)
+    pushed_at: Mapped[float] = mapped_column(index=True)
+    deadline: Mapped[float] = mapped_column(index=True)
+    provider: Mapped[str] = mapped_column(String(16))
+    accepted_at: Mapped[float]
+    registered_at: Mapped[float]
+    outcome: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str]
 
 
 class Outbox(Base):

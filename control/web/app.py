@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException, SecurityError
 from control.domain.errors import AmbiguousError, DomainError, NotFoundError
 from control.settings import Settings
 from control.store.session import Store
-from control.web import api, health, pages
+from control.web import api, devices, health, pages
 
 _HEADERS = {
     # No scripts at all, and nothing from anywhere else.
@@ -37,6 +37,7 @@ def create_app(
     opened = store or Store.open(settings.database.url, settings.home)
     app.register_blueprint(health.blueprint(opened, clock))
     app.register_blueprint(api.blueprint(opened))
+    app.register_blueprint(devices.blueprint(settings, opened, clock))
     app.register_blueprint(pages.blueprint(opened, clock))
     app.after_request(_with_headers)
     app.register_error_handler(DomainError, _domain_error)

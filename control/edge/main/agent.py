@@ -26,6 +26,7 @@ from control.edge.recorder import Recorder, TokenDied
 from control.edge.rpc import KamailioRpc
 from control.edge.rtpengine import Rtpengine
 from control.edge.tokens import TokenBook
+from control.edge.wake_limits import WakeLimits
 from control.edge.waker import Waker
 from control.push import pn_params
 from control.push.dispatcher import Dispatcher
@@ -62,7 +63,7 @@ class Agent:
         self._tokens = TokenBook()
         self._store = Store.open(settings.database.url, settings.home)
         identity_key = bytes.fromhex(settings.identity_key())
-        self._ledger = DatabaseLedger(self._store, settings.edge.domain, identity_key)
+        self._ledger = DatabaseLedger(self._store, settings.edge.domain, identity_key, settings.wake.policy)
         self._dispatcher = Dispatcher(configured(settings.push))
         self._file = ProjectionDb(settings.projection_db)
         self._rpc = KamailioRpc(settings.rpc_socket, on_connect=self._kamailio_found)
@@ -88,6 +89,9 @@ class Agent:
             dispatch=self._dispatcher.dispatch,
             note=self._recorder.put,
             dropped=self._drop_token,
+            record=self._recorder.put,
+            limits=WakeLimits(settings.wake.calls_per_callee, settings.wake.calls_per_domain),
+            caller_in_push=settings.wake.caller_in_push,
             now=time.time,
         )
         media = settings.rtpengine
@@ -123,6 +127,8 @@ class Agent:
                 self._announced = True
                 gc.collect()
                 gc.freeze()  # what is loaded now stays: the collector need not walk it while a call waits
+                with contextlib.suppress(LedgerUnavailableError):  # then somebody may be pushed to twice
+                    self._waker.resume(await self._thread.run(self._ledger.wakes_under_way, time.time()))
                 self._receiver.start()
                 tasks.append(asyncio.create_task(self._say_alive(), name="alive"))
                 with ready(self._settings.edge_ready, self.boot):

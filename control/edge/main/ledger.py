@@ -15,6 +15,7 @@ from control.domain.errors import DomainError
 from control.domain.journal import Step
 from control.domain.push import PushToken
 from control.domain.targets import Route
+from control.domain.wakes import DeviceWake, WaitPolicy
 from control.edge.errors import LedgerUnavailableError
 from control.edge.projector import Changes, Where
 from control.edge.recorder import (
@@ -36,6 +37,7 @@ from control.services import (
     registrations,
     tokens,
     upstream,
+    wakes,
 )
 from control.services.projection import Page, Projection
 from control.settings import JournalSettings
@@ -58,8 +60,9 @@ class DatabaseLedger:
     ``counters`` counts ``refused`` entries.
     """
 
-    def __init__(self, store: Store, domain: str, identity_key: bytes) -> None:
+    def __init__(self, store: Store, domain: str, identity_key: bytes, waits: WaitPolicy) -> None:
         self._store = store
+        self._waits = waits
         self._domain = domain
         self._identity_key = identity_key
         self.counters: Counter[str] = Counter()
@@ -104,13 +107,18 @@ class DatabaseLedger:
             trunks = any(change.kind == outbox.TRUNK for change in changes)
             return Changes(changes[-1].id, documents, found, made.whole(session) if trunks else {})
 
+    def wakes_under_way(self, now: float) -> list[DeviceWake]:
+        """Which devices have been pushed to for calls that may still be held."""
+        with self._read() as session:
+            return wakes.under_way(session, now)
+
     def upstream(self, after: str = "") -> dict[str, str]:
         """Some of the registrar's durable state by connection id after one, as last recorded; empty: that was all."""
         with self._read() as session:
             return upstream.durable(session, after, limit=projection.PAGE)
 
     def _projection(self, where: Where) -> Projection:
-        return Projection(self._domain, where, self._identity_key)
+        return Projection(self._domain, where, self._identity_key, self._waits)
 
     # ----------------------------------------------------------------------------------------- writing
 
@@ -118,7 +126,7 @@ class DatabaseLedger:
         """Write all entries in one transaction; if one cannot be kept, each in one of its own."""
         try:
             with self._write() as session:
-                _write(session, entries)
+                _write(session, entries, self._waits)
         except _REFUSED as error:
             log.warning("journal-batch-split", entries=len(entries), error=_said(error))
             for entry in entries:
@@ -127,7 +135,7 @@ class DatabaseLedger:
     def _write_alone(self, entry: Entry) -> None:
         try:
             with self._write() as session:
-                _write(session, [entry])
+                _write(session, [entry], self._waits)
         except _REFUSED as error:
             self.counters["refused"] += 1
             log.error("entry-refused", entry=type(entry).__name__, error=_said(error))
@@ -150,6 +158,7 @@ class DatabaseLedger:
         steps: tuple[tuple[Callable[[Session, float], int], float], ...] = (
             (outbox.prune, OUTBOX_KEPT_S),
             (journal.prune, kept.keep_days * _DAY_S),
+            (wakes.prune, kept.keep_days * _DAY_S),
             (registrations.prune, kept.register_log_days * _DAY_S),
             (alarms.prune, kept.alarm_days * _DAY_S),
             (tokens.prune, kept.token_days * _DAY_S),
@@ -183,8 +192,9 @@ def _said(error: Exception) -> str:
     return str(error.orig) if isinstance(error, DBAPIError) else str(error)
 
 
-def _write(session: Session, entries: Sequence[Entry]) -> None:
+def _write(session: Session, entries: Sequence[Entry], waits: WaitPolicy) -> None:
     journal.record(session, [entry for entry in entries if isinstance(entry, Step)])
+    wakes.record(session, [entry for entry in entries if isinstance(entry, DeviceWake)], waits)
     registrations.record(session, [_registered(e) for e in entries if isinstance(e, RegisterEvent)])
     # In one go: what became of one connection is told by both kinds, and the order matters.
     upstream.record(session, [report for entry in entries for report in _reports(entry)])

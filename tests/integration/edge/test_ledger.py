@@ -13,6 +13,7 @@ from control.domain.journal import Step
 from control.domain.push import PushToken
 from control.domain.secret import Secret
 from control.domain.targets import Hop, Located
+from control.domain.wakes import WaitPolicy
 from control.edge.errors import LedgerUnavailableError
 from control.edge.main.ledger import DatabaseLedger
 from control.edge.recorder import TokenDied, TokensBrought, UpstreamSeen
@@ -39,7 +40,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def ledger(store: Store) -> DatabaseLedger:
-    return DatabaseLedger(store, DOMAIN, KEY)
+    return DatabaseLedger(store, DOMAIN, KEY, WaitPolicy())
 
 
 @pytest.fixture
@@ -60,7 +61,9 @@ def test_one_entry_that_cannot_be_kept_costs_no_other(ledger: DatabaseLedger, st
 
 def test_a_database_that_is_away_is_told_from_a_bad_entry(tmp_path: Path) -> None:
     initialise(tmp_path, f"sqlite:///{tmp_path}/control.db")
-    ledger = DatabaseLedger(Store.open(f"sqlite:///{tmp_path}/nowhere/control.db", tmp_path), DOMAIN, KEY)
+    ledger = DatabaseLedger(
+        Store.open(f"sqlite:///{tmp_path}/nowhere/control.db", tmp_path), DOMAIN, KEY, WaitPolicy()
+    )
     with pytest.raises(LedgerUnavailableError, match="does not answer"):
         ledger.write([Step("call-1", 1.0, "ringing")])
 

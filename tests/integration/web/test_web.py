@@ -11,8 +11,10 @@ from flask.testing import FlaskClient
 
 from control import settings
 from control.domain.journal import Step
+from control.domain.push import PushToken
 from control.domain.quality import Heard, Leg, Quality, Side
-from control.services import heartbeat, installation, journal
+from control.domain.wakes import DeviceWake, WaitPolicy
+from control.services import heartbeat, installation, journal, people, tokens, wakes
 from control.store.session import Store
 from control.web.app import create_app
 
@@ -234,3 +236,22 @@ def test_an_unknown_page_is_a_page(client: FlaskClient) -> None:
     answer = client.get("/nothing")
     assert answer.status_code == 404
     Page(answer.text)
+
+
+def test_u1_devices_are_there_as_json_with_state_and_wakes(client: FlaskClient, store: Store) -> None:
+    with store.write() as session:
+        people.add_user(session, "alice")
+        device = people.add_device(session, "alice", "Phone", "nightbell.test")[0].id
+        token = PushToken("apns", "org.example.voip", "production", "secret-token")
+        tokens.store_tokens(session, device, [token], NOW - 60)
+        wake = DeviceWake("w1", device, "c1", NOW - 50, NOW - 30, "apns", NOW - 49, NOW - 47, "woke")
+        wakes.record(session, [wake], WaitPolicy())
+    (listed,) = client.get("/api/devices").get_json()["devices"]
+    shown = client.get(f"/api/devices/{device}")
+    found = shown.get_json()
+    assert (listed["device"], listed["state"]) == (device, "unreachable")  # no provider is set up
+    assert found["words"] == "Unreachable: its push token is for apns, which is not set up here"
+    assert [(w["outcome"], w["seconds"]) for w in found["wakes"]] == [("woke", 3.0)]
+    assert found["tokens"][0]["fingerprint"] == token.fingerprint
+    assert "secret-token" not in shown.text
+    assert client.get("/api/devices/nobody").status_code == 404

@@ -19,10 +19,12 @@ from sqlalchemy.orm import Session
 from control import settings
 from control.cli import main as cli
 from control.domain.journal import Step
+from control.domain.push import PushToken
 from control.domain.targets import Route
+from control.domain.wakes import DeviceWake, WaitPolicy
 from control.edge.errors import HostNotFoundError
 from control.edge.locator import Found, Locator
-from control.services import journal, registrations, upstream
+from control.services import journal, registrations, tokens, upstream, wakes
 from control.services.registrations import Registered
 from control.services.upstream import Upstream
 from control.store.seal import Seal
@@ -296,3 +298,34 @@ def test_keys_are_rotated(run: Run, office: str, tmp_path: Path) -> None:
     assert run("connection", "set", "office", "wait=9").exit_code == 0
     file.write_text(Seal.new_key() + "\n" + file.read_text())
     assert "interrupted" in run("keys", "rotate").output
+
+
+def test_u1_a_device_is_shown_with_its_state_its_wakes_and_what_to_do(run: Run, tmp_path: Path) -> None:
+    run("user", "add", "bob")
+    device = json.loads(run("device", "add", "Phone", "--user", "bob", "--json").output)["username"]
+    assert "Unreachable: it is not connected, and has given no push token" in run("device", "list").output
+    home = tmp_path / "home"
+    store = Store.open(settings.load(home).database.url, home)
+    with store.write() as session:
+        token = PushToken("apns", "org.example.voip", "production", "secret-token")
+        tokens.store_tokens(session, device, [token], 1_800_000_000.0)
+        wake = DeviceWake(
+            "w1", device, "call-1", 1_800_000_001.0, 1_800_000_021.0, "apns", 1_800_000_001.1,
+            1_800_000_003.5, "woke",
+        )  # fmt: skip
+        wakes.record(session, [wake], WaitPolicy())
+    store.close()
+
+    shown = run("device", "show", device).output
+    assert "its push token is for apns, which is not set up here" in shown
+    assert "Next: Add its table" in shown
+    assert "Of 1 wakes half took 2.50 s or less" in shown
+    assert "woke  2.50 s  apns" in shown
+    assert token.fingerprint in shown
+    as_json = json.loads(run("device", "show", device, "--json").output)
+    assert (as_json["state"], as_json["cause"]) == ("unreachable", "no-provider")
+    assert as_json["wake_times"] == {"count": 1, "p50_s": 2.5, "p95_s": 2.5}
+    (listed,) = json.loads(run("device", "list", "--json").output)
+    assert listed["advice"]
+    assert "secret-token" not in shown + json.dumps(as_json)
+    assert "there is no device" in run("device", "show", "nobody-1").output

@@ -119,6 +119,7 @@ def test_each_setting_is_in_its_reference_under_its_table_with_its_default() -> 
         "rtpengine": settings.RtpengineSettings,
         "web": settings.WebSettings,
         "journal": settings.JournalSettings,
+        "wake": settings.WakeSettings,
         **{f"push.{name}": registered.settings for name, registered in PROVIDERS.items()},
     }
     assert set(sections) == set(known)
@@ -127,7 +128,9 @@ def test_each_setting_is_in_its_reference_under_its_table_with_its_default() -> 
         declared = {field.name: field.default for field in fields(kind)}
         assert set(rows) == set(declared), table
         for key, default in declared.items():
-            if isinstance(default, int):
+            if isinstance(default, bool):
+                assert rows[key] == f"`{str(default).lower()}`", f"{table}.{key}"
+            elif isinstance(default, int):
                 assert rows[key] == f"`{default}`", f"{table}.{key}"
             elif isinstance(default, str | Path) and default:
                 assert rows[key] == f'`"{default}"`', f"{table}.{key}"

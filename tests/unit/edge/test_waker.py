@@ -11,8 +11,10 @@ import pytest
 
 from control.domain.journal import Step
 from control.domain.push import Outcome, Purpose, PushNotice, PushToken, Verdict
+from control.domain.wakes import DeviceWake
 from control.edge import waker as waker_module
 from control.edge.tokens import TokenBook
+from control.edge.wake_limits import WakeLimits
 from control.edge.waker import Waker
 from kemi.wire import CallEvent, RegisterEvent, WakeEndEvent, WakeEvent, decode_event
 
@@ -27,7 +29,8 @@ DEAD = Verdict(Outcome.TOKEN_DEAD, 410, "Unregistered", unregistered_at=NOW - 5)
 class Desk:
     """A waker with everything around it in memory; ``answers`` are a provider's, one a push."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: WakeLimits | None = None, *, caller_in_push: bool = False) -> None:
+        self.records: list[DeviceWake] = []
         self.orders: list[tuple[str | int, ...]] = []
         self.steps: list[Step] = []
         self.pushes: list[PushNotice] = []
@@ -43,6 +46,9 @@ class Desk:
             dispatch=self.dispatch,
             note=self.steps.append,
             dropped=lambda device, token, _change, at: self.dropped.append((device, token, at)),
+            record=self.records.append,
+            limits=WakeLimits(0, 0) if limits is None else limits,
+            caller_in_push=caller_in_push,
             now=lambda: self.now,
         )
 
@@ -349,3 +355,172 @@ async def test_p5_a_subscription_that_is_gone_when_the_call_is_over_is_dropped(b
     browser.waker.wake_end(end("deadline"))
     await browser.until(lambda: bool(browser.dropped))
     assert browser.tokens.of(ALICE, Purpose.CALL) == ()
+
+
+def record_of(desk: Desk) -> DeviceWake:
+    """The last that was recorded."""
+    return desk.records[-1]
+
+
+def registers(at: float = NOW + 3, action: str = "added") -> RegisterEvent:
+    return RegisterEvent(ts=at, device=ALICE, action=action, reply=200, calls=["call-1"])
+
+
+async def test_a_wake_is_recorded_before_the_push_and_at_each_stage(desk: Desk) -> None:
+    desk.waker.wake(wake())
+    assert [(r.outcome, r.accepted_at, r.deadline) for r in desk.records] == [("", 0.0, NOW + 20)]
+    await desk.until(lambda: "push-accepted" in desk.told())
+    assert (record_of(desk).accepted_at, record_of(desk).provider) == (NOW, "apns")
+    desk.waker.register(registers())
+    assert (record_of(desk).outcome, record_of(desk).seconds) == ("woke", 3.0)
+    count = len(desk.records)
+    desk.waker.wake_end(end("answered"))
+    desk.waker.register(registers(NOW + 9, "refreshed"))
+    assert len(desk.records) == count
+
+
+async def test_a_device_that_comes_after_the_deadline_was_late_and_its_time_counts(desk: Desk) -> None:
+    desk.waker.wake(wake())
+    await desk.until(lambda: "push-accepted" in desk.told())
+    desk.waker.wake_end(end("deadline"))
+    assert record_of(desk).outcome == "slept"
+    desk.waker.register(RegisterEvent(ts=NOW + 24, device=ALICE, action="added", reply=200))
+    assert (record_of(desk).outcome, record_of(desk).seconds) == ("late", 24.0)
+
+
+async def test_a_device_that_unregisters_has_not_woken(desk: Desk) -> None:
+    desk.waker.wake(wake())
+    desk.waker.register(RegisterEvent(ts=NOW + 1, device=ALICE, action="removed", reply=200))
+    assert record_of(desk).outcome == ""
+
+
+@pytest.mark.parametrize(
+    ("outcome", "recorded"),
+    [("cancelled", "called-off"), ("answered", "called-off"), ("deadline", "slept")],
+)
+async def test_a_wake_ends_as_the_call_did(desk: Desk, outcome: str, recorded: str) -> None:
+    desk.waker.wake(wake())
+    await desk.until(lambda: "push-accepted" in desk.told())
+    desk.waker.wake_end(end(outcome))
+    assert record_of(desk).outcome == recorded
+
+
+async def test_a_refused_push_is_recorded_with_the_reason(desk: Desk) -> None:
+    desk.answers = [DEAD]
+    desk.waker.wake(wake())
+    await desk.until(lambda: 599 in desk.replies())
+    assert (record_of(desk).outcome, record_of(desk).reason) == ("refused", "Push token is dead")
+
+
+async def test_w4_three_invites_of_one_call_push_once_and_all_three_ring(desk: Desk) -> None:
+    forks = [
+        replace(wake(), id=f"w{n}", call=f"call-{n}", transaction=f"{n}:1", fork="f0rk") for n in (1, 2, 3)
+    ]
+    for event in forks[:2]:
+        desk.waker.wake(event)
+    await desk.until(lambda: "push-accepted" in desk.told())
+    desk.waker.wake(forks[2])
+    assert len(desk.pushes) == 1
+    assert [order[3] for order in desk.orders if order[0] == "tm.reply"] == ["1:1", "2:1", "3:1"]
+    withheld = [(step.call, step.reason) for step in desk.steps if step.step == "push-withheld"]
+    assert withheld == [(f"call-{n}", "the same call has had its push") for n in (2, 3)]
+
+
+async def test_w4_a_push_that_another_fork_still_needs_is_not_called_off(desk: Desk) -> None:
+    answer: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+    desk.answers = [answer]
+    for n in (1, 2):
+        desk.waker.wake(replace(wake(), id=f"w{n}", call=f"call-{n}", transaction=f"{n}:1", fork="f0rk"))
+    await desk.until(lambda: bool(desk.pushes))
+    desk.waker.wake_end(replace(end("cancelled"), id="w1"))
+    answer.set_result(DELIVERED)
+    await desk.until(lambda: "push-accepted" in desk.told())
+    assert desk.orders[-1][3] == "2:1"
+
+
+async def test_w4_a_failed_push_ends_the_waiting_of_all_forks(desk: Desk) -> None:
+    desk.answers = [DEAD]
+    for n in (1, 2):
+        desk.waker.wake(replace(wake(), id=f"w{n}", call=f"call-{n}", transaction=f"{n}:1", fork="f0rk"))
+    await desk.until(lambda: desk.replies() == [599, 599])
+    assert len(desk.pushes) == 1
+
+
+async def test_the_same_call_tried_again_after_its_end_is_pushed_again(desk: Desk) -> None:
+    desk.waker.wake(replace(wake(), fork="f0rk"))
+    await desk.until(lambda: "push-accepted" in desk.told())
+    desk.waker.wake_end(end("cancelled"))
+    desk.waker.wake(replace(wake(), id="w2", call="call-2", fork="f0rk"))
+    await desk.until(lambda: len(desk.pushes) == 2)
+
+
+async def test_w4_an_agent_started_anew_does_not_push_again_what_a_provider_has_taken(desk: Desk) -> None:
+    taken = DeviceWake("z9hG4bK-1", ALICE, "call-1", NOW - 2, NOW + 20, "apns", accepted_at=NOW - 1.9)
+    desk.waker.resume([taken])
+    desk.waker.wake(wake())
+    await asyncio.sleep(0)
+    assert desk.pushes == []
+    assert desk.replies() == [180]
+    desk.waker.register(registers(NOW + 1))
+    assert (record_of(desk).outcome, record_of(desk).seconds) == ("woke", 3.0)
+
+
+async def test_an_agent_started_anew_pushes_again_when_nobody_knows_whether_it_was_taken(desk: Desk) -> None:
+    desk.waker.resume([DeviceWake("z9hG4bK-1", ALICE, "call-1", NOW - 2, NOW + 20)])
+    desk.waker.wake(wake())
+    await desk.until(lambda: len(desk.pushes) == 1)
+
+
+async def test_w13_over_the_limit_no_push_leaves_and_the_caller_is_told_why() -> None:
+    desk = Desk(WakeLimits(1, 0))
+    desk.waker.wake(wake())
+    await desk.until(lambda: "push-accepted" in desk.told())
+    desk.waker.wake(replace(wake(), id="w2", call="call-2", transaction="18:1"))
+    assert len(desk.pushes) == 1
+    assert desk.orders[-1][:4] == ("tm.reply", 599, "Too many calls in a minute", "18:1")
+    assert [s.reason for s in desk.steps if s.step == "push-withheld"] == [
+        "more than 1 calls a minute for this person"
+    ]
+
+
+async def test_w13_over_the_limit_a_device_that_was_sent_the_invite_may_still_answer() -> None:
+    desk = Desk(WakeLimits(1, 0))
+    desk.waker.wake(wake())
+    desk.waker.wake(replace(wake(ringing=[TABLET]), id="w2", call="call-2"))
+    assert 599 not in desk.replies()
+
+
+async def test_w13_several_devices_of_one_call_count_once() -> None:
+    desk = Desk(WakeLimits(1, 0))
+    desk.tokens.put(TABLET, [replace(TOKEN, token="bb22")], NOW)
+    desk.waker.wake(wake([ALICE, TABLET]))
+    await desk.until(lambda: len(desk.pushes) == 2)
+
+
+async def test_p6_a_push_does_not_say_who_calls(desk: Desk) -> None:
+    desk.waker.wake(replace(wake(), caller="+4930123", caller_name="Alice"))
+    await desk.until(lambda: bool(desk.pushes))
+    assert desk.pushes[0].caller is None
+    assert "+4930123" not in repr(desk.pushes[0])
+
+
+@pytest.mark.parametrize(("name", "said"), [("Alice", "Alice"), ("", "+4930123")])
+async def test_p6_a_push_says_who_calls_where_that_was_chosen(name: str, said: str) -> None:
+    desk = Desk(caller_in_push=True)
+    desk.waker.wake(replace(wake(), caller="+4930123", caller_name=name))
+    await desk.until(lambda: bool(desk.pushes))
+    assert desk.pushes[0].caller == said
+
+
+async def test_p5_a_browser_is_not_told_that_a_call_is_over_while_another_fork_of_it_rings(
+    browser: Desk,
+) -> None:
+    for n in (1, 2):
+        browser.waker.wake(replace(wake(), id=f"w{n}", call=f"call-{n}", transaction=f"{n}:1", fork="f0rk"))
+    await browser.until(lambda: browser.told().count("push-accepted") == 2)
+    browser.waker.wake_end(replace(end("cancelled"), id="w1"))
+    await asyncio.sleep(0.01)
+    assert "clear-sent" not in browser.told()
+    browser.waker.wake_end(replace(end("cancelled"), id="w2", call="call-2"))
+    await browser.until(lambda: "clear-sent" in browser.told())
+    assert [notice.call for notice in browser.pushes[2:]] == ["call-1"]
