@@ -39,7 +39,7 @@ class EdgeSettings:
     park_port: int = 5090  # Kamailio's own socket for held calls
     events_port: int = 5091  # Kamailio to edge agent
     workers: int = 2
-    shared_memory_mb: int = 256  # Kamailio's -m: bindings, calls, documents
+    shared_memory_mb: int = 1024  # Kamailio's -m: bindings, calls, documents; what is not used costs nothing
     private_memory_mb: int = 64  # Kamailio's -M: of each process
     events_key_file: Path = Path("secrets/events.key")
     identity_key_file: Path = Path("secrets/identity.key")

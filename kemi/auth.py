@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from kemi import ksr, trust, wire
+from kemi import ksr, wire
 from kemi.documents import connections, devices, numbers
 from kemi.node import Node
 
@@ -21,7 +21,6 @@ def device(node: Node) -> tuple[str, wire.DeviceDoc | None]:
     if name:
         outcome = ksr.digest_check(realm, document.ha1 if document else _NOBODY)
         if outcome == ksr.DIGEST_OK and document:
-            trust.remove_credentials()
             return name, document
         if outcome == ksr.DIGEST_WRONG:
             reason = "wrong password" if document else "unknown device"

@@ -14,9 +14,11 @@ class Events:
 
     def __init__(self, settings: Settings) -> None:
         self._prefix = settings.events_key + " "
-        self._address = settings.events_address
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
+        self._socket.connect(
+            settings.events_address
+        )  # saves the kernel, and Python, looking at the address each time
         self.lost = 0
 
     def send(self, event: wire.Event) -> None:
@@ -25,8 +27,18 @@ class Events:
 
     def send_encoded(self, text: str) -> None:
         """Send an event that is already JSON."""
+        datagram = (self._prefix + text).encode()
         try:
-            self._socket.sendto((self._prefix + text).encode(), self._address)
+            self._socket.send(datagram)
+        except ConnectionRefusedError:
+            self._send_again(datagram)
+        except OSError:
+            self.lost += 1
+
+    def _send_again(self, datagram: bytes) -> None:
+        """What was refused is an earlier datagram, that came while nobody listened; this one has not left yet."""
+        try:
+            self._socket.send(datagram)
         except OSError:
             self.lost += 1
 

@@ -126,7 +126,7 @@ def _look_again(node: Node, call: str, transaction: str, devices: list[str], flo
     for device in devices:
         uri = node.device_uri(device)
         flow = flows.get(device, "") if device in rung else ""
-        with wake.held_calls(device) as held:
+        with wake.HeldCalls(device) as held:
             held.value = wake_rules.with_entry(held.value, Entry(transaction, call, flow, time.time()))
         now_bound_by = _bound_by(uri)
         if now_bound_by != flow and now_bound_by:
@@ -139,7 +139,7 @@ def _bound_by(uri: str) -> str:
 
 def ring_held_calls(device: str, uri: str, flow: str) -> list[str]:
     """Join the binding of ``uri`` to the calls held for the device; returns the references of those that ring it now."""
-    with wake.held_calls(device) as held:
+    with wake.HeldCalls(device) as held:
         due, held.value = wake_rules.claim(held.value, flow, time.time())
     joined = []
     for entry in due:
@@ -200,7 +200,7 @@ def _heard(device: str, branch_index: int) -> None:
     noted = f"$avp(nb_heard{branch_index})"
     if not ksr.pv(noted):
         ksr.pv_set(noted, "1")
-        with wake.held_calls(device) as held:
+        with wake.HeldCalls(device) as held:
             held.value = wake_rules.with_heard(held.value, ksr.tm_id())
 
 
@@ -233,7 +233,7 @@ def _forget(call: str, state: str) -> None:
     for device in ksr.pv(_DEVICES).split():
         if not ksr.table_get(wake.TABLE_PARK, device):
             continue
-        with wake.held_calls(device) as held:
+        with wake.HeldCalls(device) as held:
             unheard = wake_rules.was_unheard(held.value, transaction)
             held.value = wake_rules.without_entry(held.value, transaction)
         if unheard:

@@ -6,6 +6,7 @@ leave an error pending in the interpreter that hits the next, innocent message.
 
 from __future__ import annotations
 
+import gc
 import sys
 import traceback
 from collections.abc import Callable
@@ -32,6 +33,7 @@ class Handler:
     def child_init(self, rank: int) -> int:
         """Called in each process after the fork."""
         self.node = Node.create(self._settings)
+        gc.freeze()  # what is loaded stays: the collector need not walk it while a message waits
         if rank == 1:
             router.started(self.node)
         return 0

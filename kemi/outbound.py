@@ -43,6 +43,7 @@ def invite(node: Node) -> int:
 
     relayed = connection.media == "relay" and node.settings.media
     trust.remove_claims()
+    trust.remove_credentials()
     # The way to the PBX is ours to say, and the PBX must not be sent round by others.
     ksr.remove_header("Route")
     nat.public_contact()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from kemi import ksr
 
 _CLAIMS = "P-Asserted-Identity|P-Preferred-Identity|Remote-Party-ID|Diversion|History-Info|Identity|y|X-[^:]*|Privacy-Id"
-_CREDENTIALS = "(Proxy-)?Authorization"
 
 
 def remove_claims() -> None:
@@ -15,4 +14,5 @@ def remove_claims() -> None:
 
 def remove_credentials() -> None:
     """Remove all answers to challenges: those to ours are for us, and those to a PBX are not a device's to give."""
-    ksr.remove_headers_like(_CREDENTIALS)
+    ksr.remove_header("Authorization")
+    ksr.remove_header("Proxy-Authorization")

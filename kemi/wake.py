@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 
 from kemi import ksr, wire
 from kemi.node import Node
@@ -24,26 +21,33 @@ NOBODY_WOKE = "Nobody Woke"  # reason phrase of the park branch's 599 at the dea
 _ID = "$avp(nb_wake)"
 
 
-@dataclass
-class _Held:
-    value: str
+class HeldCalls:
+    """The note of the calls held for a device, locked while in the ``with`` block; what is left in ``value`` is kept."""
 
+    __slots__ = ("_before", "_device", "value")
 
-@contextmanager
-def held_calls(device: str) -> Iterator[_Held]:
-    """The note of the calls held for a device, locked; what is left in ``value`` is kept."""
-    ksr.table_lock(TABLE_PARK, device)
-    try:
-        held = _Held(ksr.table_get(TABLE_PARK, device))
-        before = held.value
-        yield held
-        if held.value != before:
-            if held.value:
-                ksr.table_set(TABLE_PARK, device, held.value)
-            else:
-                ksr.table_remove(TABLE_PARK, device)
-    finally:
-        ksr.table_unlock(TABLE_PARK, device)
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self.value = self._before = ""
+
+    def __enter__(self) -> HeldCalls:
+        ksr.table_lock(TABLE_PARK, self._device)
+        try:
+            self.value = self._before = ksr.table_get(TABLE_PARK, self._device)
+        except BaseException:
+            ksr.table_unlock(TABLE_PARK, self._device)
+            raise
+        return self
+
+    def __exit__(self, error: object, *_: object) -> None:
+        try:
+            if error is None and self.value != self._before:
+                if self.value:
+                    ksr.table_set(TABLE_PARK, self._device, self.value)
+                else:
+                    ksr.table_remove(TABLE_PARK, self._device)
+        finally:
+            ksr.table_unlock(TABLE_PARK, self._device)
 
 
 def request(node: Node) -> int:
@@ -78,26 +82,23 @@ def _invite(node: Node) -> int:
     if ksr.tm_is_retransmission():
         return 1
     now = time.time()
-    wake_id = ksr.via_branch()
+    wake_id, order = ksr.via_branch(), ksr.header(HEADER)
     try:
-        order = json.loads(ksr.header(HEADER))
-        left = int((float(order["deadline"]) - now) * 1000)
+        left = int((float(json.loads(order)["deadline"]) - now) * 1000)
     except (KeyError, TypeError, ValueError):
         ksr.reply_stateless(400, "Not a Held Call")
         return 1
     if not ksr.tm_new():
         return 1
-    # The order is what a WakeEvent says of the call; it was written by this very program, and is read by the edge agent.
-    text = wire.dumps(
-        {
-            "v": wire.VERSION,
-            "type": wire.WakeEvent.type,
-            "ts": now,
-            "id": wake_id,
-            "transaction": ksr.tm_id(),
-            **order,
-        }
-    )
+    # The order is what a WakeEvent says of the call, written by this very program: it goes on as it is.
+    head = {
+        "v": wire.VERSION,
+        "type": wire.WakeEvent.type,
+        "ts": now,
+        "id": wake_id,
+        "transaction": ksr.tm_id(),
+    }
+    text = f"{wire.dumps(head)[:-1]},{order[1:]}"
     ksr.tm_routes(failure="ksr_failure_park")
     ksr.pv_set(_ID, wake_id)
     ksr.table_set(wire.TABLE_PARKED, wake_id, text)
