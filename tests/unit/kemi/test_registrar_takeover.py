@@ -21,7 +21,7 @@ def test_first_it_asks_who_is_there() -> None:
 def test_then_it_removes_who_is_there_and_then_registers() -> None:
     takeover = Takeover(NOW)
     assert accepted(takeover, f"{DESK};expires=300, {OURS};expires=9, {MOBILE};q=1;expires=20")
-    assert takeover.lines(NOW) == [f"Contact: {DESK};expires=0", f"Contact: {MOBILE};expires=0"]
+    assert takeover.lines(NOW) == ["Contact: *", "Expires: 0"]
     assert accepted(takeover)
     assert takeover.lines(NOW) is None
     assert not accepted(takeover, OURS)
@@ -54,3 +54,24 @@ def test_who_was_there_before_is_remembered_when_it_has_to_be_done_again() -> No
     accepted(takeover, "", now=NOW + 60)
     assert accepted(takeover, leaving=True, now=NOW + 61)
     assert takeover.lines(NOW + 100) == [f"Contact: {DESK};expires=200"]
+
+
+def test_what_the_pbx_made_something_else_of_is_withdrawn() -> None:
+    takeover = Takeover(NOW)
+    accepted(takeover, f"{DESK};expires=300")
+    accepted(takeover)
+    accepted(takeover, leaving=True)
+    rewritten = "<sip:desk@127.0.7.1:5060>"
+    assert accepted(takeover, f"{rewritten};expires=300", leaving=True)
+    assert takeover.lines(NOW) == [f"Contact: {rewritten};expires=0"]
+    assert not accepted(takeover, "", leaving=True)
+    assert takeover.lines(NOW) is None
+
+
+def test_what_was_put_back_as_it_was_stays() -> None:
+    takeover = Takeover(NOW)
+    accepted(takeover, f"{DESK};expires=300")
+    accepted(takeover)
+    accepted(takeover, leaving=True)
+    assert not accepted(takeover, f"{DESK};expires=299", leaving=True)
+    assert takeover.lines(NOW) is None
