@@ -44,13 +44,19 @@ def demo(context: click.Context, home: Path, provider: str, action: str | None) 
 @click.option("--apns-port", default=0, help="0: the system chooses.")
 @click.option("--fcm-port", default=0, help="0: the system chooses.")
 @click.option("--control-port", default=0, help="0: the system chooses.")
-def sandbox(directory: Path, address: str, apns_port: int, fcm_port: int, control_port: int) -> None:
-    """Speak Apple's and Google's push protocols on loopback, to try things without their keys."""
+@click.option("--webpush-port", default=0, help="0: the system chooses.")
+def sandbox(
+    directory: Path, address: str, apns_port: int, fcm_port: int, control_port: int, webpush_port: int
+) -> None:
+    """Speak Apple's, Google's and the browsers' push protocols on loopback, to try things without their keys."""
     run(
         directory,
         apns_port,
         fcm_port,
         control_port,
+        webpush_port,
         address=address,
-        ready=lambda started: click.echo(f"ready; control at {started.control_url}"),
+        ready=lambda started: click.echo(
+            f"ready; control at {started.control_url}, browsers' endpoints at {started.webpush_url}"
+        ),
     )

@@ -1,4 +1,4 @@
-"""Apple's and Google's push protocols on loopback, to try things without their keys."""
+"""Apple's, Google's and the browsers' push protocols on loopback, to try things without their keys."""
 
 from demo.sandbox.devices import Deliveries
 from demo.sandbox.errors import SandboxError

@@ -13,10 +13,11 @@ from weakref import WeakSet
 from demo.sandbox.errors import BadOrderError, UnknownProviderError, UnknownTokenError
 from demo.sandbox.pushes import Push
 
-PROVIDERS = ("apns", "fcm")
-# What a provider keeps for a phone that is off: APNs one notification an app, FCM up to a hundred messages.
-# developer.apple.com "Sending notification requests to APNs"; firebase.google.com "Lifetime of a message".
-KEPT_FOR_ABSENT = {"apns": 1, "fcm": 100}
+PROVIDERS = ("apns", "fcm", "webpush")
+# What a provider keeps for a phone that is off: APNs one notification an app, FCM up to a hundred messages, and
+# browsers' services as much. developer.apple.com "Sending notification requests to APNs"; firebase.google.com
+# "Lifetime of a message".
+KEPT_FOR_ABSENT = {"apns": 1, "fcm": 100, "webpush": 100}
 
 
 class Deliveries:
@@ -72,7 +73,7 @@ class Deliveries:
 
 @dataclass(eq=False)
 class Installation:
-    """One app on one phone, known to its provider by a token."""
+    """One app on one phone, known to its provider by a token; for a browser ``topic`` is the key it subscribed with."""
 
     provider: str
     topic: str
@@ -89,13 +90,15 @@ class Devices:
         self._clock = clock
         self._by_token: dict[str, Installation] = {}
 
-    def install(self, provider: str, topic: str) -> str:
-        """Install an app (APNs topic or Android package) on a new phone: its device token."""
+    def install(self, provider: str, topic: str, subscription: str = "") -> str:
+        """Install an app on a new phone: its device token, which for a browser is its ``subscription``."""
         if provider not in PROVIDERS:
             raise UnknownProviderError(provider)
         if not topic:
-            raise BadOrderError("an app has a name: give topic, an APNs topic or an Android package")
-        token = secrets.token_hex(32) if provider == "apns" else _fcm_token()
+            raise BadOrderError(
+                "an app has a name: give topic, an APNs topic, an Android package or a page's VAPID public key"
+            )
+        token = subscription or (secrets.token_hex(32) if provider == "apns" else _fcm_token())
         kept = deque[Push](maxlen=KEPT_FOR_ABSENT[provider])
         self._by_token[token] = Installation(provider, topic, token, waiting=kept)
         return token
@@ -124,6 +127,10 @@ class Devices:
         for listener in present:
             listener.put(push)
         if not present and push.expires_at > self._clock():
+            for old in [
+                old for old in installation.waiting if push.collapse and old.collapse == push.collapse
+            ]:
+                installation.waiting.remove(old)
             installation.waiting.append(push)
 
     def deliveries(self, token: str) -> Deliveries:

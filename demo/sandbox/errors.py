@@ -1,7 +1,7 @@
 """Everything the sandbox may refuse.
 
 SandboxError
-├── UnknownProviderError   neither ``apns`` nor ``fcm``
+├── UnknownProviderError   none of ``apns``, ``fcm`` and ``webpush``
 ├── UnknownTokenError      a device token this sandbox has not issued
 ├── BadOrderError          an order that no provider could carry out
 └── NotStartedError        an address was asked for before ``start()``
@@ -17,12 +17,12 @@ class SandboxError(Exception):
 
 
 class UnknownProviderError(SandboxError):
-    """The name is neither ``apns`` nor ``fcm``."""
+    """The name is none of ``apns``, ``fcm`` and ``webpush``."""
 
     id = "sandbox.unknown-provider"
 
     def __init__(self, provider: str) -> None:
-        super().__init__(f"no provider {provider!r} here: choose apns or fcm")
+        super().__init__(f"no provider {provider!r} here: choose apns, fcm or webpush")
 
 
 class UnknownTokenError(SandboxError):

@@ -16,18 +16,20 @@ def run(
     apns_port: int = 0,
     fcm_port: int = 0,
     control_port: int = 0,
+    webpush_port: int = 0,
     *,
     address: str = "127.0.0.1",
     ready: Callable[[ProviderSandbox], None] | None = None,
 ) -> None:
     """Run until SIGTERM or SIGINT; ``ready`` is called once everything listens."""
-    asyncio.run(_serve(ProviderSandbox(address), Path(directory), (apns_port, fcm_port, control_port), ready))
+    ports = (apns_port, fcm_port, control_port, webpush_port)
+    asyncio.run(_serve(ProviderSandbox(address), Path(directory), ports, ready))
 
 
 async def _serve(
     sandbox: ProviderSandbox,
     directory: Path,
-    ports: tuple[int, int, int],
+    ports: tuple[int, int, int, int],
     ready: Callable[[ProviderSandbox], None] | None,
 ) -> None:
     ended = asyncio.Event()

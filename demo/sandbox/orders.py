@@ -16,6 +16,7 @@ ONE_STREAM = "one_stream"
 FAULTS: Mapping[str, frozenset[str]] = {
     "apns": frozenset({"hang", "goaway", "rst_stream", "close", ONE_STREAM}),
     "fcm": frozenset({"hang", "close", "bad_gateway"}),
+    "webpush": frozenset({"hang", "close", "bad_gateway"}),
 }
 
 

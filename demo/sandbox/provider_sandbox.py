@@ -1,4 +1,4 @@
-"""The whole sandbox in one object: both providers, their phones, and the control API."""
+"""The whole sandbox in one object: all providers, their phones, and the control API."""
 
 from __future__ import annotations
 
@@ -22,12 +22,16 @@ from demo.sandbox.fcm.oauth import AccessTokens
 from demo.sandbox.fcm.server import FcmServer
 from demo.sandbox.orders import SEND, TOKEN, Order, OrderBook, new_order_id
 from demo.sandbox.pushes import Push, PushLog
+from demo.sandbox.webpush.errors import PUSH_ERRORS
+from demo.sandbox.webpush.server import WebPushServer
+from demo.sandbox.webpush.subscriptions import Subscriptions
 
 
 class ProviderSandbox:
-    """APNs and FCM on loopback. Device tokens, orders and pushes outlive a ``stop()`` and ``start()``.
+    """APNs, FCM and a browser vendor's push service on loopback. Device tokens, orders and pushes outlive a ``stop()`` and
+    ``start()``.
 
-    ``address``: the loopback address of all three servers. ``token_update_interval``: see ProviderTokens.
+    ``address``: the loopback address of all its servers. ``token_update_interval``: see ProviderTokens.
     ``access_token_life``: seconds for which FCM's OAuth tokens hold.
     """
 
@@ -46,20 +50,31 @@ class ProviderSandbox:
         self.address = address
         self.log = PushLog()
         self.orders = OrderBook(
-            {("apns", SEND): STATUS_OF_REASON, ("fcm", SEND): FCM_ERRORS, ("fcm", TOKEN): OAUTH_ERRORS}
+            {
+                ("apns", SEND): STATUS_OF_REASON,
+                ("fcm", SEND): FCM_ERRORS,
+                ("fcm", TOKEN): OAUTH_ERRORS,
+                ("webpush", SEND): PUSH_ERRORS,
+            }
         )
         self.devices = Devices(clock)
+        self.subscriptions = Subscriptions()
         self._clock = clock
         self._token_update_interval = token_update_interval
         self._access_token_life = access_token_life
         self._credentials: Credentials | None = None
-        self._servers: dict[str, ApnsServer | FcmServer] = {}
+        self._servers: dict[str, ApnsServer | FcmServer | WebPushServer] = {}
         self._control = ControlServer(self)
         self._ports: dict[str, int] = {}
         self._up: set[str] = set()
 
     async def start(
-        self, directory: Path | str, apns_port: int = 0, fcm_port: int = 0, control_port: int = 0
+        self,
+        directory: Path | str,
+        apns_port: int = 0,
+        fcm_port: int = 0,
+        control_port: int = 0,
+        webpush_port: int = 0,
     ) -> None:
         """Listen, and write what a sender needs into ``directory``; a port of 0 is chosen by the system.
 
@@ -69,7 +84,7 @@ class ProviderSandbox:
         self._credentials = load_or_make(folder, self.address)
         (folder / "sandbox.json").unlink(missing_ok=True)
         self._make_servers(self._credentials)
-        self._ports = {"apns": apns_port, "fcm": fcm_port}
+        self._ports = {"apns": apns_port, "fcm": fcm_port, "webpush": webpush_port}
         try:
             for provider in PROVIDERS:
                 await self.bring_up(provider)
@@ -122,6 +137,11 @@ class ProviderSandbox:
         return f"https://{self.address}:{self._port('fcm')}"
 
     @property
+    def webpush_url(self) -> str:
+        """Origin of the browsers' push service: what their endpoints begin with."""
+        return f"https://{self.address}:{self._port('webpush')}"
+
+    @property
     def control_url(self) -> str:
         """Base URL of the control API, without a slash at its end."""
         return f"http://{self.address}:{self._port('control')}"
@@ -148,8 +168,12 @@ class ProviderSandbox:
         return await self.log.wait(wanted, within)
 
     def install(self, provider: str, topic: str) -> str:
-        """Install an app (APNs topic or Android package) on a new phone: its device token."""
-        return self.devices.install(provider, topic)
+        """Install an app (APNs topic, Android package, or a page's VAPID public key) on a new phone: its device token.
+
+        A browser's token is the compact JSON of its PushSubscription.
+        """
+        subscription = self.subscriptions.make(self.webpush_url) if provider == "webpush" else ""
+        return self.devices.install(provider, topic, subscription)
 
     def uninstall(self, token: str) -> None:
         """Remove the app: its token is dead from now on. Raises UnknownTokenError."""
@@ -188,6 +212,7 @@ class ProviderSandbox:
                 "project_id": credentials.project_id,
                 "service_account_file": str(credentials.service_account_file.resolve()),
             },
+            "webpush": {"url": self.webpush_url},
             "ca_file": str(credentials.ca_file.resolve()),
             "control_url": self.control_url,
         }
@@ -223,4 +248,7 @@ class ProviderSandbox:
         self._servers = {
             "apns": ApnsServer(service, credentials, self._clock),
             "fcm": FcmServer(credentials, access_tokens, self.devices, self.orders, self.log, self._clock),
+            "webpush": WebPushServer(
+                credentials, self.subscriptions, self.devices, self.orders, self.log, self._clock
+            ),
         }

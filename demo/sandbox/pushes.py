@@ -19,8 +19,8 @@ class Push:
     ``received_at`` is the UNIX time in seconds at which the last byte of the request was here (END_STREAM for
     HTTP/2). ``expires_at`` is UNIX seconds, 0 for "now or never". ``status`` is the HTTP status that answers
     it, 0 when a fault leaves it without one; ``reason`` is the provider's error, the fault's name, or empty.
-    ``payload`` is what the app gets: the JSON body for APNs, ``message.data`` for FCM; ``message`` is the
-    whole JSON of the request.
+    ``payload`` is what the app gets: the JSON body for APNs, ``message.data`` for FCM, the decrypted JSON for Web Push;
+    ``message`` is the whole JSON of the request. A push replaces one that still waits with the same ``collapse``.
     """
 
     number: int
@@ -38,6 +38,7 @@ class Push:
     payload: dict[str, Any] = field(default_factory=dict)
     message: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    collapse: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The push as JSON-ready data, without the headers: they hold the sender's authorization."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 import ssl
@@ -13,13 +12,12 @@ from aiohttp import web
 
 from demo.sandbox.credentials import Credentials
 from demo.sandbox.devices import Devices
+from demo.sandbox.faults import answer, fail, wait
 from demo.sandbox.fcm.errors import FCM_ERRORS, OAUTH_ERRORS, GoogleError, unauthenticated, wrong_project
 from demo.sandbox.fcm.oauth import AccessTokens
 from demo.sandbox.fcm.rules import Ruling, rule
 from demo.sandbox.orders import TOKEN, Order, OrderBook
 from demo.sandbox.pushes import Push, PushLog
-
-BAD_GATEWAY_PAGE = "<!DOCTYPE html>\n<html lang=en><title>Error 502 (Server Error)!!1</title><p><b>502.</b>\n"
 
 
 class FcmServer:
@@ -66,18 +64,18 @@ class FcmServer:
     async def _token(self, request: web.Request) -> web.StreamResponse:
         form = await request.post()
         order = self._orders.take("fcm", endpoint=TOKEN)
-        await _wait(order)
+        await wait(order)
         if order and order.fault:
-            return await _fail(request, order.fault)
+            return await fail(request, order.fault)
         if order and order.reason:
             status = OAUTH_ERRORS[order.reason]
-            return _json({"error": order.reason, "error_description": "Ordered."}, status, order)
+            return answer({"error": order.reason, "error_description": "Ordered."}, status, order)
         grant = self._access_tokens.exchange(str(form.get("grant_type", "")), str(form.get("assertion", "")))
         if grant.error:
-            answer = {"error": grant.error, "error_description": grant.description}
-            return _json(answer, OAUTH_ERRORS[grant.error])
+            refused = {"error": grant.error, "error_description": grant.description}
+            return answer(refused, OAUTH_ERRORS[grant.error])
         life = int(self._access_tokens.life)
-        return _json({"access_token": grant.access_token, "expires_in": life, "token_type": "Bearer"})
+        return answer({"access_token": grant.access_token, "expires_in": life, "token_type": "Bearer"})
 
     async def _send(self, request: web.Request) -> web.StreamResponse:
         raw = await request.read()
@@ -91,14 +89,14 @@ class FcmServer:
             ruling = Ruling(FCM_ERRORS[order.reason], ruling.ttl)
         push = self._push(request, message, ruling, order, received_at)
         self._log.add(push)
-        await _wait(order)
+        await wait(order)
         if order and order.fault:
-            return await _fail(request, order.fault)
+            return await fail(request, order.fault)
         if ruling.error:
-            return _json(ruling.error.body(), ruling.error.code, order)
+            return answer(ruling.error.body(), ruling.error.code, order)
         if not (isinstance(body, dict) and body.get("validate_only")):
             self._devices.deliver(push)
-        return _json({"name": push.provider_id}, order=order)
+        return answer({"name": push.provider_id}, order=order)
 
     def _rule(self, request: web.Request, body: Any) -> Ruling:
         refused = self._access_tokens.refusal(request.headers.get("Authorization"))
@@ -152,26 +150,3 @@ def _parsed(raw: bytes) -> Any:
         return json.loads(raw)
     except ValueError:
         return None
-
-
-async def _wait(order: Order | None) -> None:
-    if order and order.delay_ms:
-        await asyncio.sleep(order.delay_ms / 1000)
-
-
-async def _fail(request: web.Request, fault: str) -> web.StreamResponse:
-    if fault == "bad_gateway":
-        # What Google's front end says when nothing behind it answers: a page, not JSON.
-        return web.Response(status=502, text=BAD_GATEWAY_PAGE, content_type="text/html")
-    if fault == "close" and request.transport:
-        request.transport.abort()
-    # This handler is cancelled when the connection is gone.
-    await asyncio.Event().wait()
-    raise web.HTTPInternalServerError
-
-
-def _json(body: dict[str, Any], status: int = 200, order: Order | None = None) -> web.Response:
-    headers = {}
-    if order and order.retry_after is not None:
-        headers["Retry-After"] = str(order.retry_after)
-    return web.json_response(body, status=status, headers=headers)

@@ -40,7 +40,7 @@ async def install(control: aiohttp.ClientSession, provider: str = "apns") -> str
 async def test_health_tells_the_addresses(sandbox: ProviderSandbox, control: aiohttp.ClientSession) -> None:
     async with control.get("/health") as response:
         health = await response.json()
-    assert (health["status"], health["up"]) == ("ok", ["apns", "fcm"])
+    assert (health["status"], health["up"]) == ("ok", ["apns", "fcm", "webpush"])
     assert (health["apns"]["server"], health["apns"]["port"]) == sandbox.apns_address
     assert health["fcm"]["base_url"] == sandbox.fcm_url
 
@@ -117,9 +117,9 @@ async def test_a_listening_phone_does_not_keep_the_sandbox_from_stopping(
 
 async def test_a_provider_goes_down_and_up(control: aiohttp.ClientSession) -> None:
     async with control.post("/providers/apns", json={"up": False}) as response:
-        assert (await response.json())["up"] == ["fcm"]
+        assert (await response.json())["up"] == ["fcm", "webpush"]
     async with control.post("/providers/apns", json={"up": True}) as response:
-        assert (await response.json())["up"] == ["apns", "fcm"]
+        assert (await response.json())["up"] == ["apns", "fcm", "webpush"]
 
 
 @pytest.mark.parametrize(
