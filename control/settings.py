@@ -19,6 +19,7 @@ from control.settings_table import (
     MalformedSettingError,
     SettingsMissingError,
     read,
+    read_setting,
     refuse_unknown,
     table,
 )
@@ -234,12 +235,17 @@ def parse(raw: Mapping[str, Any], home: Path) -> Settings:
         journal=read(JournalSettings, tables.get("journal", {}), "journal", home),
         wake=read(WakeSettings, tables.get("wake", {}), "wake", home),
         push={
-            name: read(PROVIDERS[name].settings, push[name], f"push.{name}", home)
+            name: read_setting(PROVIDERS[name].settings, push[name], f"push.{name}", home)
             for name in PROVIDERS
             if name in push
         },
     )
     _check(settings)
+    for name, tables in settings.push.items():
+        if isinstance(tables, Mapping) and (taken := PROVIDERS.keys() & tables.keys()):
+            raise MalformedSettingError(
+                f"push.{name}.{min(taken)}: there is a provider of this name; choose another"
+            )
     return settings
 
 

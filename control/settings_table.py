@@ -8,6 +8,7 @@ SettingsError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ class MalformedSettingError(SettingsError):
 
 
 _S = TypeVar("_S")
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
 def read(kind: type[_S], raw: object, name: str, home: Path) -> _S:
@@ -57,7 +59,7 @@ def read(kind: type[_S], raw: object, name: str, home: Path) -> _S:
     values: dict[str, Any] = {}
     for key, spec in declared.items():
         if key in given:
-            values[key] = _value(hints[key], given[key], f"{name}.{key}", home)
+            values[key] = read_setting(hints[key], given[key], f"{name}.{key}", home)
         elif isinstance(spec.default, Path):
             values[key] = home / spec.default
         elif spec.default is MISSING and spec.default_factory is MISSING:
@@ -83,13 +85,16 @@ def refuse_unknown(rest: Mapping[str, Any], prefix: str, known: tuple[str, ...])
         )
 
 
-def _value(kind: Any, raw: object, name: str, home: Path) -> object:
+def read_setting(kind: Any, raw: object, name: str, home: Path) -> Any:
+    """The setting ``name``, of any of the kinds that ``read`` lists. Raises SettingsError."""
     origin = get_origin(kind)
     if origin is tuple:
         return _list(get_args(kind)[0], raw, name, home)
     if origin is Mapping:
         each = get_args(kind)[1]
-        return {key: read(each, value, f"{name}.{key}", home) for key, value in table(raw, name).items()}
+        return {
+            _name(key, name): read(each, one, f"{name}.{key}", home) for key, one in table(raw, name).items()
+        }
     if is_dataclass(kind):
         return read(kind, raw, name, home)  # type: ignore[arg-type]
     if kind is bool:
@@ -105,11 +110,17 @@ def _value(kind: Any, raw: object, name: str, home: Path) -> object:
     return _text(kind, raw, name, home)
 
 
+def _name(key: str, name: str) -> str:
+    if not _NAME.fullmatch(key):
+        raise MalformedSettingError(f"{name}.{key}: a name is small letters, digits and -, up to 32")
+    return key
+
+
 def _list(kind: Any, raw: object, name: str, home: Path) -> tuple[object, ...]:
     if not isinstance(raw, list):
         how = f"write [[{name}]]" if is_dataclass(kind) else "write it in brackets"
         raise MalformedSettingError(f"{name} must be a list: {how}")
-    return tuple(_value(kind, each, f"{name}[{number}]", home) for number, each in enumerate(raw, 1))
+    return tuple(read_setting(kind, each, f"{name}[{number}]", home) for number, each in enumerate(raw, 1))
 
 
 def _text(kind: Any, raw: object, name: str, home: Path) -> object:

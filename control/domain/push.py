@@ -9,6 +9,7 @@ from enum import StrEnum
 APNS = "apns"
 FCM = "fcm"
 WEBPUSH = "webpush"
+LOG = "log"  # development
 
 PRODUCTION = "production"
 SANDBOX = "sandbox"
@@ -42,7 +43,8 @@ class Outcome(StrEnum):
 class PushToken:
     """Where one app install receives pushes.
 
-    ``app`` is the APNs topic (``org.example.phone.voip``) or the FCM project or sender it was issued for;
+    ``provider`` is one of the above, or the name of an operator's own pusher. ``app`` is the APNs topic
+    (``org.example.phone.voip``), the FCM project or sender it was issued for, or the VAPID key a browser subscribed with;
     ``environment`` is ``production`` or ``sandbox`` (APNs alone knows the difference), ``corrected`` when the provider
     has shown that it is not the one that the app named. ``stored_at`` is when the device brought it last, in UNIX seconds;
     ``quarantined_at`` when the provider last said that it knows it nowhere: it is kept, and not used. The token is as good as
@@ -70,8 +72,11 @@ class PushToken:
 
     @property
     def clears(self) -> bool:
-        """Whether a push may say that a call is over. Not to an iPhone: there a push means a new call, or nothing (W5)."""
-        return self.provider == WEBPUSH
+        """Whether a push may say that a call is over. Not to an iPhone: there a push means a new call, or nothing (W5).
+
+        Not to FCM either: its message does not say yet what it is for.
+        """
+        return self.provider not in (APNS, FCM)
 
     @property
     def fingerprint(self) -> str:

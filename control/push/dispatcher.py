@@ -18,6 +18,7 @@ from control.push.port import Clock, Provider
 
 CONCURRENCY = 500  # pushes under way at one provider
 QUEUE = 5000  # pushes waiting for their turn at one provider; more are refused at once
+LANES = 10_000  # lanes remembered; of more, those are forgotten where nothing is under way
 FIRST_PAUSE = 0.05  # seconds before the second attempt, doubling …
 LAST_PAUSE = 2.0  # … up to this
 ALARM_EVERY = 60.0  # seconds between log lines about one and the same misconfiguration
@@ -28,10 +29,10 @@ log = structlog.get_logger("push.dispatcher")
 
 @dataclass
 class _Lane:
-    """What is one provider's alone, so that none delays another."""
+    """What is one provider's alone (or one of its servers': see ``Provider.lane``), so that none delays another."""
 
     provider: Provider
-    slots: asyncio.Semaphore
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONCURRENCY))
     breaker: Breaker = field(default_factory=Breaker)
     inside: int = 0
 
@@ -40,22 +41,23 @@ class Dispatcher:
     """Sends pushes, each until its deadline at most. ``counters`` counts (provider, outcome, reason)."""
 
     def __init__(self, providers: Iterable[Provider], clock: Clock = time.time) -> None:
-        self._lanes = {p.name: _Lane(p, asyncio.Semaphore(CONCURRENCY)) for p in providers}
+        self._providers = {provider.name: provider for provider in providers}
+        self._lanes: dict[tuple[str, str], _Lane] = {}
         self._clock = clock
         self._alarmed: dict[tuple[str, str], float] = {}
         self.counters: Counter[tuple[str, str, str]] = Counter()
 
     async def start(self) -> None:
         """Start every provider, side by side. Raises PushCredentialsError when a key cannot be used."""
-        await asyncio.gather(*(lane.provider.start() for lane in self._lanes.values()))
+        await asyncio.gather(*(provider.start() for provider in self._providers.values()))
 
     async def close(self) -> None:
         """Close every provider."""
-        await asyncio.gather(*(lane.provider.close() for lane in self._lanes.values()))
+        await asyncio.gather(*(provider.close() for provider in self._providers.values()))
 
     def inside(self, provider: str) -> int:
         """Pushes under way or waiting at one provider."""
-        return self._lanes[provider].inside
+        return sum(lane.inside for (name, _), lane in self._lanes.items() if name == provider)
 
     async def dispatch(self, token: PushToken, notice: PushNotice) -> Verdict:
         """Push until the provider has answered for good or the deadline has come. Raises only CancelledError.
@@ -63,7 +65,7 @@ class Dispatcher:
         ``retry`` means: no answer that counts came in time; it may come before the deadline when the provider
         asks for a longer pause than is left.
         """
-        lane = self._lanes.get(token.provider)
+        lane = self._lane(token)
         if lane is None:
             verdict = Verdict(Outcome.MISCONFIGURED, reason="provider-not-set-up")
         elif lane.inside >= CONCURRENCY + QUEUE:
@@ -78,6 +80,18 @@ class Dispatcher:
         if verdict.outcome is Outcome.MISCONFIGURED:
             self._alarm(token, verdict)
         return verdict
+
+    def _lane(self, token: PushToken) -> _Lane | None:
+        provider = self._providers.get(token.provider)
+        if provider is None:
+            return None
+        key = (provider.name, provider.lane(token))
+        lane = self._lanes.get(key)
+        if lane is None:
+            if len(self._lanes) >= LANES:
+                self._lanes = {known: lane for known, lane in self._lanes.items() if lane.inside}
+            lane = self._lanes[key] = _Lane(provider)
+        return lane
 
     def _alarm(self, token: PushToken, verdict: Verdict) -> None:
         """Every push would fail: say so, but not for every push."""

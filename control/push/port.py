@@ -16,10 +16,13 @@ class Provider(Protocol):
 
     @property
     def name(self) -> str:
-        """``apns`` or ``fcm``: the ``provider`` of the tokens it serves."""
+        """The ``provider`` of the tokens it serves."""
 
     async def start(self) -> None:
         """Read keys and connect ahead: the first push shall be fast. A provider that is down is no error."""
+
+    def lane(self, token: PushToken) -> str:
+        """Which of its servers is asked for this token. Pushes to one lane may delay each other, and no others."""
 
     async def push(self, token: PushToken, notice: PushNotice) -> Verdict:
         """Send one push, once, and wait for the answer until ``notice.deadline`` at the latest."""

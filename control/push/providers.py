@@ -11,23 +11,39 @@ from control.push.apns.provider import ApnsProvider
 from control.push.apns.settings import ApnsSettings
 from control.push.fcm.provider import FcmProvider
 from control.push.fcm.settings import FcmSettings
+from control.push.http.provider import pushers
+from control.push.http.settings import PusherSettings
+from control.push.log.provider import LogProvider
+from control.push.log.settings import LogSettings
 from control.push.port import Clock, Provider
+from control.push.webpush.provider import WebPushProvider
+from control.push.webpush.settings import WebPushSettings
 
 
 @dataclass(frozen=True)
 class Registered:
-    """One provider: the dataclass of its table ``[push.<name>]``, and what makes it from that and a clock."""
+    """One provider: the dataclass of its table ``[push.<name>]``, and what makes it from that and a clock.
 
-    settings: type
-    make: Callable[[Any, Clock], Provider]
+    If it has several tables, ``[push.<name>.<one>]``: a Mapping of that dataclass, and what makes a list.
+    """
+
+    settings: Any
+    make: Callable[[Any, Clock], Provider | list[Provider]]
 
 
 PROVIDERS: Mapping[str, Registered] = {
     ApnsProvider.name: Registered(ApnsSettings, ApnsProvider),
     FcmProvider.name: Registered(FcmSettings, FcmProvider),
+    WebPushProvider.name: Registered(WebPushSettings, WebPushProvider),
+    "http": Registered(Mapping[str, PusherSettings], pushers),
+    LogProvider.name: Registered(LogSettings, LogProvider),
 }
 
 
 def configured(settings: Mapping[str, Any], clock: Clock = time.time) -> list[Provider]:
-    """The providers this installation has a table for, by name, not yet started."""
-    return [PROVIDERS[name].make(table, clock) for name, table in settings.items()]
+    """The providers this installation has a table for, not yet started."""
+    made: list[Provider] = []
+    for name, tables in settings.items():
+        one_or_more = PROVIDERS[name].make(tables, clock)
+        made += one_or_more if isinstance(one_or_more, list) else [one_or_more]
+    return made

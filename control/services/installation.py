@@ -6,6 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
+from control.push.webpush import vapid
 from control.store.seal import Seal, write_secret
 from control.store.session import SEAL_KEY_FILE, seal_key_file, upgrade
 
@@ -25,6 +26,7 @@ def initialise(home: Path, database_url: str) -> list[Path]:
     keys = {
         home / "secrets/events.key": secrets.token_urlsafe(32),
         home / "secrets/identity.key": secrets.token_hex(32),
+        home / "secrets/vapid.pem": vapid.new_key(),
     }
     # A seal's key that systemd hands over needs no other.
     if seal_key_file(home, os.environ) == home / SEAL_KEY_FILE:

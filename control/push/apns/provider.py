@@ -53,6 +53,10 @@ class ApnsProvider:
         """Close connections; pushes under way end with a ``retry`` verdict."""
         await asyncio.gather(*(pool.stop() for pool in self._pools()))
 
+    def lane(self, token: PushToken) -> str:
+        """One for all: Apple is reachable or it is not."""
+        return ""
+
     async def push(self, token: PushToken, notice: PushNotice) -> Verdict:
         """Send one VoIP push and wait for the answer, at most until the notice's deadline."""
         if token.kind != VOIP:

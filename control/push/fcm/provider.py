@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 import time
-from dataclasses import dataclass
 
 import aiohttp
 import structlog
 
 from control.domain.push import FCM, VOIP, Outcome, PushNotice, PushToken, Verdict
-from control.push import retry_after
-from control.push.errors import NoAnswerError, PushCredentialsError, UnansweredError
+from control.push import https, retry_after
+from control.push.errors import NoAnswerError
 from control.push.fcm.access_token import AccessToken, TokenRefusedError, read_service_account
 from control.push.fcm.message import error_code, message, message_id
 from control.push.fcm.outcomes import OUTCOMES
@@ -28,13 +26,6 @@ IDLE = 230.0  # seconds; Google closes after 240
 WARM_EVERY = 50.0  # seconds between the requests that keep one connection open
 
 log = structlog.get_logger("push.fcm")
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    body: bytes
-    retry_after: str | None
 
 
 class FcmProvider:
@@ -55,17 +46,10 @@ class FcmProvider:
         """Read the account, fetch a token, connect. Raises PushCredentialsError; no error when FCM is down."""
         account = await asyncio.to_thread(read_service_account, self._settings.service_account_file)
         ca_file = self._settings.ca_file
-        try:
-            tls = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-        except OSError as error:
-            raise PushCredentialsError(f"push.fcm.ca_file {ca_file}: {error}") from None
+        tls = https.tls_context(ca_file, "push.fcm.ca_file")
         self._url = f"{self._base_url}/v1/projects/{account.project_id}/messages:send"
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=CONNECTIONS, keepalive_timeout=IDLE, ssl=tls, ttl_dns_cache=300
-            ),
-            timeout=aiohttp.ClientTimeout(total=None),  # the deadline is ours
-            cookie_jar=aiohttp.DummyCookieJar(),
+        self._session = https.session(
+            aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE, ssl=tls, ttl_dns_cache=300)
         )
         self._token = AccessToken(account, self._clock, ca_file)
         first_token = self._token.start()
@@ -82,6 +66,10 @@ class FcmProvider:
             await self._token.close()
         if self._session is not None:
             await self._session.close()
+
+    def lane(self, token: PushToken) -> str:
+        """One for all: Google is reachable or it is not."""
+        return ""
 
     async def push(self, token: PushToken, notice: PushNotice) -> Verdict:
         """Send one message and wait for the answer, at most until the notice's deadline."""
@@ -101,7 +89,7 @@ class FcmProvider:
             return Verdict(Outcome.RETRY, reason=error.reason)
         return verdict(answer, self._clock())
 
-    async def _send(self, token: PushToken, notice: PushNotice) -> _Answer:
+    async def _send(self, token: PushToken, notice: PushNotice) -> https.HttpAnswer:
         if self._token is None or self._session is None:
             raise NoAnswerError("not-started")
         access = await self._token.get()
@@ -113,18 +101,10 @@ class FcmProvider:
 
     async def _post(
         self, session: aiohttp.ClientSession, access: str, token: PushToken, notice: PushNotice
-    ) -> _Answer:
+    ) -> https.HttpAnswer:
         body = json.dumps(message(token.token, notice, self._clock()), separators=(",", ":"))
         headers = {"Authorization": f"Bearer {access}", "Content-Type": "application/json"}
-        try:
-            async with session.post(
-                self._url, data=body.encode(), headers=headers, allow_redirects=False
-            ) as response:
-                return _Answer(response.status, await response.read(), response.headers.get("Retry-After"))
-        except aiohttp.ClientError as error:
-            raise UnansweredError(_word(error), str(error)) from None
-        except RuntimeError as error:  # aiohttp's word for a session that was closed meanwhile
-            raise UnansweredError("closed", str(error)) from None
+        return await https.post(session, self._url, body.encode(), headers)
 
     async def _touch(self, session: aiohttp.ClientSession) -> None:
         """Have a connection open: any answer will do."""
@@ -143,21 +123,7 @@ class FcmProvider:
             await self._touch(session)
 
 
-def _word(error: aiohttp.ClientError) -> str:
-    match error:
-        case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
-            return "tls-failed"
-        case aiohttp.ClientConnectorDNSError():
-            return "dns-failed"
-        case aiohttp.ClientConnectorError():
-            return "connect-failed"
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
-            return "connection-lost"
-        case _:
-            return "protocol-error"
-
-
-def verdict(answer: _Answer, now: float) -> Verdict:
+def verdict(answer: https.HttpAnswer, now: float) -> Verdict:
     """What an answer of FCM means; ``now`` is UNIX time in seconds."""
     delivered = 200 <= answer.status <= 299
     reason = "" if delivered else error_code(answer.body)

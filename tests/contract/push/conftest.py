@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from control.push.apns.provider import ApnsProvider
 from control.push.apns.settings import ApnsSettings
 from control.push.fcm.provider import FcmProvider
 from control.push.fcm.settings import FcmSettings
+from control.push.webpush import vapid
+from control.push.webpush.provider import WebPushProvider
+from control.push.webpush.settings import WebPushSettings
 from demo.sandbox import ProviderSandbox
 
 ADDRESS = "127.0.77.1"
@@ -56,9 +60,28 @@ class Rig:
         credentials = self.sandbox.credentials
         return FcmSettings(credentials.service_account_file, self.sandbox.fcm_url, credentials.ca_file)
 
+    @cached_property
+    def vapid_key_file(self) -> Path:
+        path = self.sandbox.credentials.ca_file.parent / "vapid.pem"
+        path.write_text(vapid.new_key())
+        return path
+
+    @property
+    def webpush_settings(self) -> WebPushSettings:
+        return WebPushSettings(
+            "mailto:ops@example.org",
+            self.vapid_key_file,
+            allow_private=("127.0.77.0/24",),
+            ca_file=self.sandbox.credentials.ca_file,
+        )
+
     def phone(self, provider: str) -> PushToken:
         app = TOPIC if provider == "apns" else PROJECT_NUMBER
         return PushToken(provider, app, "production", self.sandbox.install(provider, TOPIC))
+
+    def browser(self) -> PushToken:
+        key = vapid.public_key(self.vapid_key_file)
+        return PushToken("webpush", key, "production", self.sandbox.install("webpush", key))
 
     def notice(self, seconds: float = 20.0) -> PushNotice:
         return PushNotice("k7f3", "w1", self.clock() + seconds)
@@ -78,6 +101,15 @@ class Rig:
     @asynccontextmanager
     async def fcm(self, **changes: object) -> AsyncIterator[FcmProvider]:
         provider = FcmProvider(replace(self.fcm_settings, **changes), self.clock)  # type: ignore[arg-type]
+        await provider.start()
+        try:
+            yield provider
+        finally:
+            await provider.close()
+
+    @asynccontextmanager
+    async def webpush(self, **changes: object) -> AsyncIterator[WebPushProvider]:
+        provider = WebPushProvider(replace(self.webpush_settings, **changes), self.clock)  # type: ignore[arg-type]
         await provider.start()
         try:
             yield provider

@@ -140,7 +140,7 @@ def test_a_missing_or_malformed_seal_key_is_said_so(tmp_path: Path) -> None:
 def test_initialise_writes_private_keys_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/state/control.db"
     made = installation.initialise(tmp_path, url)
-    assert {path.name for path in made} == {"seal.key", "events.key", "identity.key"}
+    assert {path.name for path in made} == {"seal.key", "events.key", "identity.key", "vapid.pem"}
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in made)
     before = [path.read_text() for path in made]
     assert installation.initialise(tmp_path, url) == []

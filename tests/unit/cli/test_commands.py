@@ -50,7 +50,7 @@ def run(tmp_path: Path) -> Run:
 def test_init_twice_keeps_settings_and_keys(run: Run, tmp_path: Path) -> None:
     home = tmp_path / "home"
     before = {path: path.read_bytes() for path in [*home.glob("secrets/*"), home / "nightbell.toml"]}
-    assert len(before) == 4
+    assert len(before) == 5
     assert run("init").exit_code == 0
     assert {path: path.read_bytes() for path in before} == before
     assert settings.load(home).edge.domain == "example.org"

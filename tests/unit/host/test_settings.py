@@ -89,6 +89,26 @@ def test_a_postgresql_url_is_taken_as_it_is_and_never_shown() -> None:
         ("[rtpengine]\nrtp_min = 40000\nrtp_max = 30000", MalformedSettingError, "rtpengine.rtp_min"),
         ("[database]\nurl = 'sqlite://'", MalformedSettingError, "database.url"),
         ("[push.apns]\nkey_id = 'K'\nteam_id = 'T'", MalformedSettingError, "push.apns.key_file"),
+        ("[push.webpush]", MalformedSettingError, "push.webpush.contact is missing"),
+        ("[push.webpush]\ncontact = 'me'", MalformedSettingError, "push.webpush.contact must be an address"),
+        ("[push.http]\nurl = 'https://x'", MalformedSettingError, "push.http.url must be a table"),
+        ("[push.http.Acme]", MalformedSettingError, "push.http.Acme: a name is small letters"),
+        (
+            "[push.http.fcm]\nurl = 'https://x.example'\nsecret_file = 'x'",
+            MalformedSettingError,
+            "push.http.fcm: there is a provider of this name",
+        ),
+        ("[push.http.acme]\nurl = 'https://x.example'", MalformedSettingError, "push.http.acme.secret_file"),
+        (
+            "[push.http.acme]\nurl = 'http://x.example'\nsecret_file = 'x'",
+            MalformedSettingError,
+            "push.http.acme.url http://x.example: http is for this host alone",
+        ),
+        (
+            "[push.http.acme]\nurl = 'https://me:pw@x.example'\nsecret_file = 'x'",
+            MalformedSettingError,
+            "push.http.acme.url must be an https URL without a user",
+        ),
         ("[web]\naddress = '0.0.0.0'", MalformedSettingError, "web.address"),
         ("[web]\naddress = '192.0.2.1'", MalformedSettingError, "no logins"),
     ],
@@ -160,9 +180,28 @@ def test_a_table_holds_lists_and_tables_of_its_own() -> None:
         ("bells = [{tone = 'a', port = 0}]", r"tower\.bells\[1\]\.port must be a port"),
         ("bells = [{tone = 'mute'}]", r"tower\.bells\[1\]\.tone must be heard, not 'mute'"),
         ("guests = ['alice']", r"tower\.guests must be a table"),
+        ("guests.'A b' = {tone = 'a'}", r"tower\.guests\.A b: a name is small letters"),
         ("guests.alice = {tune = 'a'}", r"unknown setting tower\.guests\.alice\.tune"),
     ],
 )
 def test_a_mistake_deep_in_a_table_is_refused_by_its_whole_name(text: str, named: str) -> None:
     with pytest.raises(SettingsError, match=named):
         read(Tower, tomllib.loads(text), "tower", HOME)
+
+
+def test_several_pushers_have_a_table_each() -> None:
+    raw = tomllib.loads(
+        """
+        [push.http.acme]
+        url = "https://push.acme.example/nightbell"
+        secret_file = "secrets/acme.key"
+        [push.http.here]
+        url = "http://127.0.0.1:9000/"
+        secret_file = "/etc/here.key"
+        """
+    )
+    pushers = parse(raw, HOME).push["http"]
+    assert {name: pusher.secret_file for name, pusher in pushers.items()} == {
+        "acme": HOME / "secrets/acme.key",
+        "here": Path("/etc/here.key"),
+    }

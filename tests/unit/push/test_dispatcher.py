@@ -36,6 +36,9 @@ class FakeProvider:
     async def close(self) -> None:
         self.closed = True
 
+    def lane(self, token: PushToken) -> str:
+        return token.app
+
     async def push(self, token: PushToken, notice: PushNotice) -> Verdict:
         self.asked += 1
         return await self._answer(self.asked)
@@ -203,3 +206,39 @@ async def test_p2_a_misconfiguration_raises_one_alarm_a_minute(capsys: pytest.Ca
     logged = capsys.readouterr()
     assert (logged.out + logged.err).count("push.misconfigured") == 1
     assert APNS_TOKEN.token not in logged.out + logged.err
+
+
+async def test_p4_one_server_of_a_provider_that_hangs_delays_none_of_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "CONCURRENCY", 2)
+
+    class Browsers(FakeProvider):
+        async def push(self, token: PushToken, notice: PushNotice) -> Verdict:
+            return await (hangs(0) if token.app == "hung.example" else super().push(token, notice))
+
+    browsers = Browsers("webpush", says(DELIVERED))
+    dispatcher = Dispatcher([browsers])
+    hung, well = (PushToken("webpush", host, "production", "{}") for host in ("hung.example", "well.example"))
+    waiting = [asyncio.create_task(dispatcher.dispatch(hung, notice(5))) for _ in range(4)]
+    await asyncio.sleep(0)
+    began = time.monotonic()
+    assert await dispatcher.dispatch(well, notice(5)) == DELIVERED
+    assert time.monotonic() - began < 0.5
+    assert dispatcher.inside("webpush") == 4
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert dispatcher.inside("webpush") == 0
+
+
+async def test_servers_that_nobody_is_waiting_for_are_forgotten_when_there_are_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LANES", 3)
+    browsers = FakeProvider("webpush", says(DELIVERED))
+    dispatcher = Dispatcher([browsers])
+    for number in range(10):
+        token = PushToken("webpush", f"host{number}.example", "production", "{}")
+        assert await dispatcher.dispatch(token, notice(5)) == DELIVERED
+    assert len(dispatcher._lanes) <= 3
