@@ -68,6 +68,22 @@ class RtpengineSettings:
 
 
 @dataclass(frozen=True)
+class TurnSettings:
+    """Our TURN server (coturn), for devices whose network lets no other media through.
+
+    ``host`` is what devices are told, empty: ``edge.address``. ``lifetime`` of a credential in seconds.
+    """
+
+    host: str = ""
+    port: int = 3478  # UDP and TCP
+    tls_port: int = 5349
+    relay_min: int = 20000
+    relay_max: int = 29999
+    lifetime: int = 86_400
+    secret_file: Path = Path("secrets/turn.key")
+
+
+@dataclass(frozen=True)
 class WebSettings:
     """Where the pages and the API listen. Loopback only: this version has no logins."""
 
@@ -115,6 +131,7 @@ class Settings:
     edge: EdgeSettings = field(default_factory=EdgeSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     rtpengine: RtpengineSettings = field(default_factory=RtpengineSettings)
+    turn: TurnSettings | None = None  # None: there is no [turn], and no TURN server
     web: WebSettings = field(default_factory=WebSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
     wake: WakeSettings = field(default_factory=WakeSettings)
@@ -185,6 +202,12 @@ class Settings:
         """The secret (hex) behind upstream Call-IDs and From-tags; raises SettingsMissingError."""
         return read_secret(self.edge.identity_key_file)
 
+    def turn_secret(self) -> str:
+        """What credentials for our TURN server are made with; raises SettingsMissingError."""
+        if self.turn is None:
+            raise SettingsMissingError(f"there is no [turn] in {FILE_NAME}: no TURN server is set up")
+        return read_secret(self.turn.secret_file)
+
 
 def read_secret(path: Path) -> str:
     """The one line held by a secret file. Raises SettingsMissingError if there is none."""
@@ -224,13 +247,14 @@ def parse(raw: Mapping[str, Any], home: Path) -> Settings:
     tables = dict(raw)
     push = table(tables.pop("push", {}), "push")
     refuse_unknown({k: v for k, v in push.items() if k not in PROVIDERS}, "push.", tuple(PROVIDERS))
-    known = ("edge", "database", "rtpengine", "web", "journal", "wake")
+    known = ("edge", "database", "rtpengine", "turn", "web", "journal", "wake")
     refuse_unknown({k: v for k, v in tables.items() if k not in known}, "", (*known, "push"))
     settings = Settings(
         home=home,
         edge=read(EdgeSettings, tables.get("edge", {}), "edge", home),
         database=_database(read(DatabaseSettings, tables.get("database", {}), "database", home), home),
         rtpengine=read(RtpengineSettings, tables.get("rtpengine", {}), "rtpengine", home),
+        turn=read(TurnSettings, tables["turn"], "turn", home) if "turn" in tables else None,
         web=read(WebSettings, tables.get("web", {}), "web", home),
         journal=read(JournalSettings, tables.get("journal", {}), "journal", home),
         wake=read(WakeSettings, tables.get("wake", {}), "wake", home),
@@ -289,6 +313,8 @@ def _check(settings: Settings) -> None:
         raise MalformedSettingError(
             f"rtpengine.rtp_min {media.rtp_min} must be below rtpengine.rtp_max {media.rtp_max}"
         )
+    if settings.turn is not None:
+        _check_turn(settings.turn)
     if not 1 <= edge.workers <= 256:
         raise MalformedSettingError(f"edge.workers must be between 1 and 256, not {edge.workers}")
     for name in ("shared_memory_mb", "private_memory_mb"):
@@ -318,6 +344,20 @@ def _check_wake(wake: WakeSettings) -> None:
             raise MalformedSettingError(
                 f"wake.{name} must be between 0 (no limit) and 10000000 calls a minute, not {getattr(wake, name)}"
             )
+
+
+def _check_turn(turn: TurnSettings) -> None:
+    if not 1024 <= turn.relay_min < turn.relay_max <= 65535:
+        raise MalformedSettingError(
+            f"turn.relay_min {turn.relay_min} must be 1024 or more and below turn.relay_max {turn.relay_max}, "
+            "which may be 65535 at most"
+        )
+    if not 60 <= turn.lifetime <= 604_800:
+        raise MalformedSettingError(
+            f"turn.lifetime must be between 60 and 604800 s (a week), not {turn.lifetime}"
+        )
+    if any(c in turn.host for c in " /?@[]\"'"):
+        raise MalformedSettingError(f"turn.host must be a host name or an IP address, not {turn.host!r}")
 
 
 def _check_address(name: str, value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

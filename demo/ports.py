@@ -10,6 +10,7 @@ from collections.abc import Container
 # server that is restarted finds its port again, whatever the phones have opened in between.
 _CANDIDATES = range(10000, 20000)
 RTP_OF_PBX = (20000, 20999)
+RELAY_OF_TURN = (21000, 21999)
 RTP_OF_RTPENGINE = (30000, 31999)
 
 

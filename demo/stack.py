@@ -26,7 +26,7 @@ from control.settings import Settings
 from control.settings_table import FILE_NAME
 from control.store.session import Store
 from demo.pbx import TestPbx
-from demo.ports import RTP_OF_RTPENGINE, free_ports
+from demo.ports import RELAY_OF_TURN, RTP_OF_RTPENGINE, free_ports
 from demo.sandbox_client import SandboxClient
 from kemi.wire import TABLE_CONNECTION, TABLE_DEVICE, TABLE_LINE, LineDoc
 
@@ -330,7 +330,21 @@ class Stack:
         path = self.home / "ports.json"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            names = ("sip", "tls", "ws", "wss", "park", "events", "ng", "web", "apns", "fcm", "control")
+            names = (
+                "sip",
+                "tls",
+                "ws",
+                "wss",
+                "park",
+                "events",
+                "ng",
+                "turn",
+                "turns",
+                "web",
+                "apns",
+                "fcm",
+                "control",
+            )
             promised = (self.pbx.sip_port, self.pbx.ami[0])
             ports = dict(zip(names, free_ports(self.address, len(names), promised), strict=True))
             write_private(path, json.dumps(ports, indent=1) + "\n")
@@ -351,6 +365,12 @@ class Stack:
                     "rtp_min": RTP_OF_RTPENGINE[0],
                     "rtp_max": RTP_OF_RTPENGINE[1],
                     "control": self.address,
+                },
+                "turn": {
+                    "port": ports["turn"],
+                    "tls_port": ports["turns"],
+                    "relay_min": RELAY_OF_TURN[0],
+                    "relay_max": RELAY_OF_TURN[1],
                 },
                 "web": {"address": self.address, "port": ports["web"]},
                 "push.apns": {

@@ -13,6 +13,10 @@ _ALLOW = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, NOTIFY, UPDATE, RE
 
 def request(node: Node) -> int:
     """A request has arrived."""
+    if node.settings.turn_highest and node.settings.is_turn_relay(ksr.pv("$si"), ksr.pv_int("$sp")):
+        # Our own address, perhaps that of a PBX on this host too, and yet anybody's words: no phone speaks SIP that way.
+        node.events.count("sip-through-turn")
+        return 1
     if ksr.pv_int("$Rp") == node.settings.park_port:
         return wake.request(node)
     if not ksr.hops_left():

@@ -19,6 +19,7 @@ class Settings:
     ``domain`` and ``realm`` of the devices; ``address``, ``sip_port``, ``tls_port`` where PBXs and devices reach us; ``park``
     and ``events`` as ``host:port`` on loopback; ``events_key`` goes before every event, ``identity_key`` (hex) is what
     Call-IDs and dialog marks are derived from; ``media`` is False when calls never go through rtpengine;
+    ``turn_lowest`` to ``turn_highest`` are the ports of ``address`` that our TURN server relays from, 0 without one;
     ``projection`` is the edge agent's file of documents, read at start;
     ``registers_per_second`` is the fastest that REGISTERs leave for all PBXs together, the other for one.
     """
@@ -34,6 +35,8 @@ class Settings:
     identity_key: str
     projection: str = ""
     media: bool = True
+    turn_lowest: int = 0
+    turn_highest: int = 0
     registers_per_second: int = 500
     registers_per_second_per_pbx: int = 400
 
@@ -44,6 +47,10 @@ class Settings:
     def park_port(self) -> int:
         """The port of the socket where held calls wait."""
         return int(self.park.rpartition(":")[2])
+
+    def is_turn_relay(self, address: str, port: int) -> bool:
+        """Whether what comes from there was sent by somebody behind our TURN server."""
+        return self.turn_lowest <= port <= self.turn_highest and address == self.address
 
     @property
     def events_address(self) -> tuple[str, int]:

@@ -50,10 +50,12 @@ def down(home: Path | None) -> None:
 def status(context: click.Context, home: Path | None) -> None:
     """Say what runs, and where. Exit status 1 unless everything does."""
     installation = _installation(home)
-    edge, web = installation.settings.edge, installation.settings.web
+    settings = installation.settings
+    edge, turn, web = settings.edge, settings.turn, settings.web
     places = {
         "kamailio": f"SIP {edge.address}:{edge.sip_port} (UDP, TCP) {edge.tls_port} (TLS) "
         f"{edge.ws_port} (WS) {edge.wss_port} (WSS)",
+        "turn": f"{edge.address}:{turn.port} (UDP, TCP) {turn.tls_port} (TLS)" if turn else "",
         "web": f"http://{web.address}:{web.port}/calls",
     }
     complete = True

@@ -1,4 +1,4 @@
-"""The programs of one installation on this machine: rtpengine, Kamailio, the edge agent and the pages."""
+"""The programs of one installation on this machine: rtpengine, coturn, Kamailio, the edge agent and the pages."""
 
 from __future__ import annotations
 
@@ -52,6 +52,15 @@ class Installation:
         return self._process("rtpengine", command, lambda: readiness.ng(media.control, media.ng_port))
 
     @property
+    def turn(self) -> Process | None:
+        """The TURN server, if there is to be one."""
+        settings, turn = self.settings, self.settings.turn
+        if turn is None:
+            return None
+        command = ("turnserver", "-c", str(settings.run_dir / "turnserver.conf"))
+        return self._process("turn", command, lambda: readiness.tcp(settings.edge.address, turn.port))
+
+    @property
     def kamailio(self) -> Process:
         """The SIP edge."""
         settings = self.settings
@@ -86,7 +95,8 @@ class Installation:
     @property
     def processes(self) -> tuple[Process, ...]:
         """All of them, in the order of starting."""
-        return (self.rtpengine, self.kamailio, self.edge, self.web)
+        turn = (self.turn,) if self.turn else ()
+        return (self.rtpengine, *turn, self.kamailio, self.edge, self.web)
 
     def prepare(self) -> None:
         """Write everything the programs read that can be made from the settings. Raises HostError."""
@@ -100,6 +110,11 @@ class Installation:
         write_public(settings.run_dir / "tls.cfg", render.tls_cfg(settings))
         write_public(settings.run_dir / "kamailio.cfg", render.kamailio_cfg(settings))
         write_private(settings.kemi_json, render.kemi_json(settings))
+        if settings.turn is not None:
+            ensure_secret(settings.turn.secret_file)
+            write_private(
+                settings.run_dir / "turnserver.conf", render.turnserver_conf(settings, settings.turn)
+            )
         tables.ensure_location(settings.location_db)
         tables.ensure_projection(settings.projection_db)
         self._check_memory()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from pathlib import Path
 
 from control.host.errors import PrepareError
-from control.settings import Settings
+from control.settings import Settings, TurnSettings
 
 REPOSITORY = Path(__file__).parents[2]
 # A folder that is searched by hash: the system's one big file would cost two seconds of each start.
@@ -40,7 +41,7 @@ def kamailio_cfg(settings: Settings, repository: Path = REPOSITORY) -> str:
 
 def kemi_json(settings: Settings) -> str:
     """run/kemi.json: what the scripts inside Kamailio read once at their start. It holds secrets."""
-    edge = settings.edge
+    edge, turn = settings.edge, settings.turn
     values = {
         "domain": edge.domain,
         "realm": edge.domain,
@@ -53,6 +54,8 @@ def kemi_json(settings: Settings) -> str:
         "identity_key": settings.identity_key(),
         "projection": str(settings.projection_db),
         "media": True,
+        "turn_lowest": turn.relay_min if turn else 0,
+        "turn_highest": turn.relay_max if turn else 0,
     }
     return json.dumps(values, indent=1) + "\n"
 
@@ -73,6 +76,45 @@ verify_certificate = yes
 require_certificate = yes
 ca_path = {SYSTEM_AUTHORITIES}
 ca_list = {settings.tls_dir / "ca.pem"}
+"""
+
+
+def turnserver_conf(settings: Settings, turn: TurnSettings) -> str:
+    """run/turnserver.conf: a TURN server that leads to our own media relay and nowhere else. It holds a secret."""
+    address = settings.edge.address
+    loopback = "allow-loopback-peers\n" if ipaddress.ip_address(address).is_loopback else ""
+    return f"""# Written by `nightbell up` from nightbell.toml; changes here are lost.
+listening-ip={address}
+relay-ip={address}
+listening-port={turn.port}
+tls-listening-port={turn.tls_port}
+min-port={turn.relay_min}
+max-port={turn.relay_max}
+realm={settings.edge.domain}
+use-auth-secret
+static-auth-secret={settings.turn_secret()}
+cert={settings.tls_dir / "cert.pem"}
+pkey={settings.tls_dir / "key.pem"}
+no-dtls
+no-tlsv1
+no-tlsv1_1
+fingerprint
+stale-nonce=600
+user-quota=12
+no-cli
+no-tcp-relay
+no-multicast-peers
+no-rfc5780
+no-software-attribute
+userdb={settings.run_dir / "turn.db"}
+pidfile={settings.run_dir / "turnserver.pid"}
+log-file=stdout
+simple-log
+# Whoever has a credential may reach the media relay, and nobody else: not this host's loopback, not a network behind it,
+# not the Internet. What is allowed goes before what is denied.
+{loopback}allowed-peer-ip={address}
+denied-peer-ip=0.0.0.0-255.255.255.255
+denied-peer-ip=::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff
 """
 
 

@@ -124,6 +124,7 @@ def test_each_setting_is_in_its_reference_under_its_table_with_its_default() -> 
         "edge": settings.EdgeSettings,
         "database": settings.DatabaseSettings,
         "rtpengine": settings.RtpengineSettings,
+        "turn": settings.TurnSettings,
         "web": settings.WebSettings,
         "journal": settings.JournalSettings,
         "wake": settings.WakeSettings,

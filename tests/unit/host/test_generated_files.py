@@ -66,7 +66,26 @@ def test_kemi_json_has_what_the_scripts_read(settings: Settings) -> None:
         "identity_key": "00ff",
         "projection": str(settings.projection_db),
         "media": True,
+        "turn_lowest": 0,
+        "turn_highest": 0,
     }
+
+
+@pytest.mark.parametrize(("address", "loopback"), [("192.0.2.10", False), ("127.0.9.1", True)])
+def test_the_turn_server_leads_to_the_media_relay_alone(tmp_path: Path, address: str, loopback: bool) -> None:
+    made = parse({"edge": {"address": address}, "turn": {"relay_min": 21000, "relay_max": 21999}}, tmp_path)
+    assert made.turn is not None
+    ensure_secret(made.turn.secret_file)
+    lines = render.turnserver_conf(made, made.turn).splitlines()
+    assert ("allow-loopback-peers" in lines) == loopback
+    assert [line for line in lines if "-peer-ip=" in line] == [
+        f"allowed-peer-ip={address}",
+        "denied-peer-ip=0.0.0.0-255.255.255.255",
+        "denied-peer-ip=::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+    ]
+    assert f"static-auth-secret={made.turn_secret()}" in lines
+    assert {"min-port=21000", "max-port=21999", "use-auth-secret", "no-cli"} <= set(lines)
+    assert (made.turn.secret_file.stat().st_mode & 0o777) == 0o600
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -19,6 +22,15 @@ def counters(edge: Edge) -> list[str]:
 
 
 # ------------------------------------------------------------------------------------------- who is answered what
+
+
+def test_s8_what_comes_out_of_our_turn_server_is_nobodys_word(tmp_path: Path) -> None:
+    edge = Edge(tmp_path, turn_lowest=21000, turn_highest=21999)
+    with contextlib.closing(edge):
+        relayed, neighbour = Origin("127.0.7.1", 21500), Origin("127.0.7.1", 22000)
+        assert edge.kamailio.receive(edge.request("OPTIONS", "sip:x@127.0.7.1"), relayed) == []
+        assert counters(edge) == ["sip-through-turn"]
+        assert codes(edge.kamailio.receive(edge.request("OPTIONS", "sip:x@127.0.7.1"), neighbour)) == [200]
 
 
 def test_r5_the_pbxs_qualify_is_answered_while_every_device_sleeps(edge: Edge) -> None:
