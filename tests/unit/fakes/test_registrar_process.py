@@ -136,9 +136,11 @@ def test_an_address_is_banned_and_forgiven_by_order(registrar: FakeRegistrar, ce
 
 def test_the_kernel_says_when_a_datagram_came(registrar: FakeRegistrar, certificates: Path) -> None:
     with closing(connect(registrar, "udp", certificates)) as link:
-        for number in range(300):
-            link.sendall(Client(f"open-{number}").request())
-        answered = [link.recv(65535) for _ in range(300)]
+        answered = []
+        for first in range(0, 300, 50):  # no more at once than a socket on a busy machine has room for
+            for number in range(first, first + 50):
+                link.sendall(Client(f"open-{number}").request())
+            answered += [link.recv(65535) for _ in range(50)]
     seen = registrar.statistics()
     assert len(answered) == seen["received"] == sum(seen["arrivals"].values()) == 300
 
