@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from control.domain.reach import ReachTerms
 from control.domain.wakes import WaitPolicy
@@ -25,6 +26,7 @@ from control.settings_table import (
 )
 
 DEFAULT_HOME = Path("run")
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,40 @@ class WebSettings:
 
 
 @dataclass(frozen=True)
+class PhoneSettings:
+    """The phone in the page, as its user reaches it. Both empty: for a browser on this machine.
+
+    ``url`` is what is in front of the pages, a TLS proxy as a rule: browsers give no microphone to a page without TLS.
+    Under its name nothing but the phone is served. ``websocket`` is where Kamailio's secure WebSocket is found.
+    """
+
+    url: str = ""
+    websocket: str = ""
+
+    def __post_init__(self) -> None:
+        _check_url("url", self.url, "https", "http")
+        if urlsplit(self.url).path not in ("", "/"):
+            raise ValueError(
+                f"url must end with the host or the port, not {self.url!r}: the phone is at /phone/ there"
+            )
+        _check_url("websocket", self.websocket, "wss", "ws")
+
+
+def _check_url(key: str, value: str, secure: str, plain: str) -> None:
+    if not value:
+        return
+    parts = urlsplit(value)
+    if parts.scheme not in (secure, plain) or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"{key} must be like {secure}://phone.example.org, not {value!r}")
+    if parts.username is not None or any(c in value for c in " '\";,"):
+        raise ValueError(f"{key} holds what no such address does: {value!r}")
+    if parts.scheme == plain and parts.hostname not in LOOPBACK_NAMES:
+        raise ValueError(
+            f"{key} must begin with {secure}:, not {value!r}: browsers give no microphone to a page without TLS"
+        )
+
+
+@dataclass(frozen=True)
 class JournalSettings:
     """For how many days is kept: calls, the register log, alarms that are over, push tokens not brought again."""
 
@@ -133,6 +169,7 @@ class Settings:
     rtpengine: RtpengineSettings = field(default_factory=RtpengineSettings)
     turn: TurnSettings | None = None  # None: there is no [turn], and no TURN server
     web: WebSettings = field(default_factory=WebSettings)
+    phone: PhoneSettings = field(default_factory=PhoneSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
     wake: WakeSettings = field(default_factory=WakeSettings)
     push: Mapping[str, Any] = field(
@@ -143,6 +180,16 @@ class Settings:
     def reach_terms(self) -> ReachTerms:
         """What decides how a device stands."""
         return ReachTerms(tuple(self.push), self.wake.unreachable_after, self.wake.policy)
+
+    @property
+    def phone_url(self) -> str:
+        """Where the phone in the page is found, without a slash at the end."""
+        return self.phone.url.rstrip("/") or _url("http", self.web.address, self.web.port)
+
+    @property
+    def phone_websocket(self) -> str:
+        """Where that phone speaks SIP. Without a setting by the domain: the certificate is made out to it."""
+        return self.phone.websocket or _url("wss", self.edge.domain, self.edge.wss_port)
 
     @property
     def run_dir(self) -> Path:
@@ -209,6 +256,10 @@ class Settings:
         return read_secret(self.turn.secret_file)
 
 
+def _url(scheme: str, host: str, port: int) -> str:
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
 def read_secret(path: Path) -> str:
     """The one line held by a secret file. Raises SettingsMissingError if there is none."""
     try:
@@ -247,7 +298,7 @@ def parse(raw: Mapping[str, Any], home: Path) -> Settings:
     tables = dict(raw)
     push = table(tables.pop("push", {}), "push")
     refuse_unknown({k: v for k, v in push.items() if k not in PROVIDERS}, "push.", tuple(PROVIDERS))
-    known = ("edge", "database", "rtpengine", "turn", "web", "journal", "wake")
+    known = ("edge", "database", "rtpengine", "turn", "web", "phone", "journal", "wake")
     refuse_unknown({k: v for k, v in tables.items() if k not in known}, "", (*known, "push"))
     settings = Settings(
         home=home,
@@ -256,6 +307,7 @@ def parse(raw: Mapping[str, Any], home: Path) -> Settings:
         rtpengine=read(RtpengineSettings, tables.get("rtpengine", {}), "rtpengine", home),
         turn=read(TurnSettings, tables["turn"], "turn", home) if "turn" in tables else None,
         web=read(WebSettings, tables.get("web", {}), "web", home),
+        phone=read(PhoneSettings, tables.get("phone", {}), "phone", home),
         journal=read(JournalSettings, tables.get("journal", {}), "journal", home),
         wake=read(WakeSettings, tables.get("wake", {}), "wake", home),
         push={

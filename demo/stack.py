@@ -20,7 +20,7 @@ from control.host import readiness, rpc
 from control.host.files import write_private
 from control.host.installation import Installation
 from control.host.process import Process, Program
-from control.services import connections, journal, people
+from control.services import connections, journal, people, phone_links
 from control.services.installation import initialise
 from control.settings import Settings
 from control.settings_table import FILE_NAME
@@ -213,6 +213,12 @@ class Stack:
             lambda: self.table(TABLE_DEVICE, device_id) is None, f"{device_id} is forgotten"
         )
 
+    def link(self, device_id: str) -> str:
+        """A one-time link that makes the browser that opens it this device."""
+        with self.store.write() as session:
+            code = phone_links.create(session, device_id).code
+        return f"{self.settings.phone_url}/phone/#{code.reveal()}"
+
     async def add_connection(self, extension: str, *users: str, **options: Any) -> str:
         """Let Nightbell be an extension of the PBX that rings these people; returns the connection's id.
 
@@ -373,6 +379,7 @@ class Stack:
                     "relay_max": RELAY_OF_TURN[1],
                 },
                 "web": {"address": self.address, "port": ports["web"]},
+                "phone": {"websocket": f"wss://{self.address}:{ports['wss']}"},
                 "push.apns": {
                     "key_file": apns["key_file"],
                     "key_id": apns["key_id"],

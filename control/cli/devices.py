@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from pathlib import Path
 
 import click
+import segno
 
 from control.cli.installation import home_option, opened
 from control.cli.table import show
 from control.domain.device_json import device_as_dict
 from control.domain.device_text import as_text, usual_time
-from control.services import connections, people, reach
+from control.domain.phone import LINK_MINUTES
+from control.domain.story_text import moment
+from control.services import connections, people, phone_links, reach
 
 
 @click.group()
@@ -89,6 +93,34 @@ def show_(device_id: str, as_json: bool, home: Path | None) -> None:
         click.echo(json.dumps(device_as_dict(found, details=True), indent=2, ensure_ascii=False))
     else:
         click.echo(as_text(found))
+
+
+@device.command()
+@click.argument("device_id", metavar="DEVICE")
+@click.option(
+    "--minutes", type=int, default=LINK_MINUTES, show_default=True, help="For how long it can be used."
+)
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@home_option
+def link(device_id: str, minutes: int, as_json: bool, home: Path | None) -> None:
+    """Make a one-time link: the browser that opens it becomes this DEVICE (its id, or its name)."""
+    with opened(home) as (settings, store):
+        with store.write() as session:
+            row = people.find_device(session, device_id)
+            made = phone_links.create(session, row.id, minutes)
+        # Behind the #: it never reaches a proxy, a log or a link preview.
+        url = f"{settings.phone_url}/phone/#{made.code.reveal()}"
+        if as_json:
+            click.echo(json.dumps({"device": row.id, "url": url, "expires_at": made.expires_at}))
+            return
+        click.echo(url)
+        picture = io.StringIO()
+        segno.make_qr(url, error="l").terminal(out=picture, compact=True)
+        click.echo(picture.getvalue())
+        click.echo(
+            f"It makes the browser that opens it {row.id}, once, until {moment(made.expires_at)}.\n"
+            "It holds no password: a new one is made when it is used, and signs out what the device was before."
+        )
 
 
 @device.command()

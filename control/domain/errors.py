@@ -4,6 +4,7 @@ DomainError
 ├── InvalidFieldError    a value that cannot be kept; ``field`` names it
 ├── NotFoundError        nothing of that name
 ├── AlreadyExistsError   the name is taken
+├── GoneError            it was there once, and can be used no more
 └── AmbiguousError       a short reference that fits more than one
 """
 
@@ -37,6 +38,12 @@ class AlreadyExistsError(DomainError):
     """The name is taken."""
 
     id = "already-exists"
+
+
+class GoneError(DomainError):
+    """It was there once, and can be used no more."""
+
+    id = "gone"
 
 
 class AmbiguousError(DomainError):

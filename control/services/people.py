@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import time
 from collections.abc import Sequence
 
@@ -10,12 +11,12 @@ from sqlalchemy.orm import Session, selectinload
 
 from control.domain.aor import checked_user_id
 from control.domain.credential import ha1_md5, new_device_id, new_password
-from control.domain.errors import AlreadyExistsError, NotFoundError
+from control.domain.errors import AlreadyExistsError, AmbiguousError, NotFoundError
 from control.domain.secret import Secret
 from control.domain.text import checked_text
 from control.services import outbox
 from control.store.models import Connection, Device, TrunkNumber, User
-from control.store.session import sealed
+from control.store.session import seal_of, sealed
 
 
 def add_user(session: Session, user: str, name: str = "") -> User:
@@ -103,6 +104,35 @@ def get_device(session: Session, device_id: str) -> Device:
             f"there is no device {device_id!r}; `nightbell device list` shows those there are"
         )
     return row
+
+
+def find_device(session: Session, name_or_id: str) -> Device:
+    """A device by id, else by a name that no other has. Raises NotFoundError, AmbiguousError."""
+    named = session.scalars(select(Device).where(Device.name == name_or_id).order_by(Device.id)).all()
+    if not named or session.get(Device, name_or_id) is not None:
+        return get_device(session, name_or_id)
+    if len(named) > 1:
+        ids = ", ".join(device.id for device in named)
+        raise AmbiguousError(f"several devices are called {name_or_id!r}: name one of {ids}")
+    return named[0]
+
+
+def new_device_password(session: Session, device_id: str, realm: str) -> tuple[Device, Secret]:
+    """Give a device a new password; the old one is worth nothing from now on. Raises NotFoundError."""
+    device, password = get_device(session, device_id), new_password()
+    device.ha1 = sealed(session, Secret(ha1_md5(device.id, realm, password)))
+    session.flush()
+    outbox.note(session, outbox.DEVICE, device.id)
+    return device, Secret(password)
+
+
+def device_by_password(session: Session, device_id: str, password: Secret, realm: str) -> Device | None:
+    """The device whose id and password these are; None if they are nobody's."""
+    device = session.get(Device, device_id)
+    known = seal_of(session).open(device.ha1).reveal() if device else ""
+    # Computed and compared for an unknown device, too: the answer takes the same time.
+    given = ha1_md5(device_id, realm, password.reveal())
+    return device if hmac.compare_digest(known.encode(), given.encode()) else None
 
 
 def list_devices(session: Session) -> Sequence[Device]:

@@ -98,6 +98,18 @@ class StoredToken(Base):
         return f"StoredToken(device={self.device_id!r}, provider={self.provider!r}, token=***)"
 
 
+class PhoneLink(Base):
+    """A one-time link for a device; ``digest`` is the SHA-256 of its code, which is kept nowhere."""
+
+    __tablename__ = "phone_links"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    device_id: Mapped[str] = mapped_column(ForeignKey("devices.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[float]
+    expires_at: Mapped[float]
+    used_at: Mapped[float | None]
+
+
 class Connection(Base):
     """An account at a PBX. ``id`` is the contact user there; ``password`` is sealed.
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, jsonify, render_template, request
 from sqlalchemy.exc import OperationalError, ProgrammingError
-from werkzeug.exceptions import HTTPException, SecurityError
+from werkzeug.exceptions import HTTPException, NotFound, SecurityError
 
-from control.domain.errors import AmbiguousError, DomainError, NotFoundError
-from control.settings import Settings
+from control.domain.errors import AmbiguousError, DomainError, GoneError, NotFoundError
+from control.settings import LOOPBACK_NAMES, Settings
 from control.store.session import Store
 from control.web import api, devices, health, pages
+from control.web.phone import api as phone_api
+from control.web.phone import pages as phone_pages
 
 _HEADERS = {
     # No scripts at all, and nothing from anywhere else.
@@ -25,6 +28,10 @@ _HEADERS = {
 }
 
 
+# What phones ask for, from wherever they are.
+_OF_PHONES = ("/phone/", "/api/phone/", "/api/device/", "/static/")
+
+
 def create_app(
     settings: Settings, store: Store | None = None, clock: Callable[[], float] = time.time
 ) -> Flask:
@@ -32,13 +39,19 @@ def create_app(
     app = Flask(__name__)
     # There are no logins yet, only the loopback address: a page of another site must not get at it under its own
     # name (DNS rebinding).
-    app.config["TRUSTED_HOSTS"] = [settings.web.address, "localhost", "127.0.0.1", "[::1]"]
+    own = {settings.web.address, *LOOPBACK_NAMES}
+    phone = urlsplit(settings.phone_url).hostname or ""
+    app.config["TRUSTED_HOSTS"] = [f"[{host}]" if ":" in host else host for host in sorted({*own, phone})]
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     opened = store or Store.open(settings.database.url, settings.home)
     app.register_blueprint(health.blueprint(opened, clock))
     app.register_blueprint(api.blueprint(opened))
     app.register_blueprint(devices.blueprint(settings, opened, clock))
     app.register_blueprint(pages.blueprint(opened, clock))
+    app.register_blueprint(phone_api.blueprint(settings, opened, clock))
+    app.register_blueprint(phone_pages.blueprint(settings))
+    if phone not in own:
+        app.before_request(lambda: _only_the_phone(phone))
     app.after_request(_with_headers)
     app.register_error_handler(DomainError, _domain_error)
     app.register_error_handler(SecurityError, _untrusted_host)
@@ -48,16 +61,29 @@ def create_app(
     return app
 
 
+def _only_the_phone(host: str) -> None:
+    """Under the name that the world knows there is the phone and nothing else: the other pages have no logins yet."""
+    if urlsplit(f"//{request.host}").hostname == host and not request.path.startswith(_OF_PHONES):
+        raise NotFound
+
+
 def _with_headers(response: Response) -> Response:
+    if request.path.startswith(_OF_PHONES):
+        # What is asked for there takes a code or a password, never a cookie: pages of any origin may embed the phone.
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        if request.method == "OPTIONS":
+            response.headers["Access-Control-Allow-Headers"] = "authorization, content-type"
+            response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, DELETE"
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
-    if request.endpoint != "static":
+    if request.endpoint not in ("static", "phone.static"):
         response.headers.setdefault("Cache-Control", "no-store")
     return response
 
 
 def _domain_error(error: DomainError) -> tuple[Response | str, int]:
-    status = {NotFoundError: 404, AmbiguousError: 409}.get(type(error), 400)
+    status = {NotFoundError: 404, AmbiguousError: 409, GoneError: 410}.get(type(error), 400)
     return _answer(status, error.id, str(error))
 
 

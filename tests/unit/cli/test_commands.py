@@ -85,6 +85,21 @@ def test_people_devices_and_connections_are_added_and_listed(run: Run) -> None:
     assert "no devices yet" in run("device", "list").output
 
 
+def test_u3_a_link_for_a_device_is_an_address_and_a_picture_without_a_password(run: Run) -> None:
+    run("user", "add", "alice")
+    account = json.loads(run("device", "add", "Browser", "--user", "alice", "--json").output)
+    shown = run("device", "link", "Browser")
+    assert shown.exit_code == 0
+    assert re.match(r"http://127\.0\.0\.1:8080/phone/#[\w-]{32}\n", shown.output)
+    assert "\N{FULL BLOCK}" in shown.output
+    assert account["username"] in shown.output
+    assert account["password"] not in shown.output
+    told = json.loads(run("device", "link", account["username"], "--minutes", "5", "--json").output)
+    assert (told["device"], told["url"][:28]) == (account["username"], "http://127.0.0.1:8080/phone/")
+    assert run("device", "link", "Browser", "--minutes", "0").exit_code == 1
+    assert "no device" in run("device", "link", "nobody").output
+
+
 def test_a_password_comes_from_a_file_or_the_prompt(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("secret\n")

@@ -126,6 +126,7 @@ def test_each_setting_is_in_its_reference_under_its_table_with_its_default() -> 
         "rtpengine": settings.RtpengineSettings,
         "turn": settings.TurnSettings,
         "web": settings.WebSettings,
+        "phone": settings.PhoneSettings,
         "journal": settings.JournalSettings,
         "wake": settings.WakeSettings,
         **dict(push_table(name, registered.settings) for name, registered in PROVIDERS.items()),

@@ -50,6 +50,39 @@ def test_an_empty_file_gives_the_defaults_with_absolute_paths() -> None:
     assert settings.rpc_socket == HOME / "run/kamailio.rpc"
 
 
+def test_the_phone_is_found_on_this_machine_unless_its_address_is_given() -> None:
+    settings = parse({"edge": {"domain": "example.org"}}, HOME)
+    assert settings.phone_url == "http://127.0.0.1:8080"
+    assert settings.phone_websocket == "wss://example.org:5081"
+    given = {"phone": {"url": "https://phone.example.org/", "websocket": "wss://sip.example.org"}}
+    settings = parse(given, HOME)
+    assert (settings.phone_url, settings.phone_websocket) == (
+        "https://phone.example.org",
+        "wss://sip.example.org",
+    )
+    assert parse({"phone": {"url": "http://localhost:1"}}, HOME).phone_url == "http://localhost:1"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("url", "phone.example.org", "must be like https://"),
+        ("url", "http://phone.example.org", "must begin with https:"),
+        ("url", "https://phone.example.org/?x", "must be like"),
+        ("url", "https://example.org/phone/", "must end with the host"),
+        ("url", "https://u:p@phone.example.org", "no such address"),
+        ("websocket", "ws://sip.example.org", "must begin with wss:"),
+        ("websocket", "wss://sip.example.org; script-src *", "no such address"),
+    ],
+)
+def test_an_address_of_the_phone_that_no_browser_would_use_is_refused(
+    key: str, value: str, words: str
+) -> None:
+    with pytest.raises(MalformedSettingError, match=words) as refused:
+        parse({"phone": {key: value}}, HOME)
+    assert str(refused.value).startswith(f"phone.{key} ")
+
+
 def test_what_is_rendered_is_read_back(tmp_path: Path) -> None:
     tables: dict[str, dict[str, str | int | bool | Path]] = {
         "edge": {"domain": "example.org", "sip_port": 15060},

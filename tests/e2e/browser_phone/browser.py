@@ -1,0 +1,146 @@
+"""A real Chromium with a microphone that plays a tone, and the phone in its page as a person uses it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import BrowserContext, ConsoleMessage, Page, async_playwright
+
+from demo.pbx.sound import write_tone
+from demo.stack import Stack
+
+CHROMIUM = "/usr/bin/chromium"
+BROWSER_TONE = 880  # Hz, what its microphone picks up
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+    "--allow-loopback-in-peer-connection",
+)
+# The browser's noise suppression takes a steady tone for noise; the phone asks for it, and the test undoes that alone.
+_PLAIN_MICROPHONE = """
+const original = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
+if (original) navigator.mediaDevices.getUserMedia = (constraints) =>
+  original({ ...constraints, audio: {
+    ...constraints.audio, noiseSuppression: false, echoCancellation: false, autoGainControl: false,
+  } });
+"""
+_LISTEN = """
+async ([frequency, milliseconds]) => {
+  const context = new AudioContext();
+  const ear = context.createAnalyser();
+  ear.fftSize = 8192;
+  ear.smoothingTimeConstant = 0.2;
+  const bins = new Float32Array(ear.frequencyBinCount);
+  const end = performance.now() + milliseconds;
+  let source, heard = "nothing";
+  while (performance.now() < end) {
+    const stream = nightbell.calls.find((call) => call.state === "talking")?.remoteStream;
+    if (stream && stream !== source?.mediaStream) {
+      source?.disconnect();
+      source = context.createMediaStreamSource(stream);
+      source.connect(ear);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    ear.getFloatFrequencyData(bins);
+    const loudest = bins.indexOf(Math.max(...bins));
+    const hertz = loudest * context.sampleRate / ear.fftSize;
+    if (bins[loudest] > -70) heard = `${hertz.toFixed(0)} Hz at ${bins[loudest].toFixed(0)} dB`;
+    if (bins[loudest] > -70 && Math.abs(hertz - frequency) < 15) { await context.close(); return ""; }
+  }
+  await context.close();
+  return heard;
+}
+"""
+
+
+@dataclass
+class BrowserPhone:
+    """The phone's page in one browser, and what went wrong in it."""
+
+    page: Page
+    stack: Stack
+    complaints: list[str]
+    device: str = ""
+
+    async def open(self, url: str = "") -> None:
+        """Open the page."""
+        await self.page.goto(url or f"{self.stack.settings.phone_url}/phone/")
+
+    async def set_up(self, device: str) -> None:
+        """Open a fresh one-time link of a device, press its button, and wait until the phone is connected."""
+        self.device = device
+        await self.open(self.stack.link(device))
+        await self.page.get_by_role("button", name="Set up this browser").click()
+        await self.connected()
+
+    async def connected(self) -> None:
+        """Return when the page says so."""
+        await self.says("Connected")
+
+    async def says(self, words: str, within: float = 8.0) -> None:
+        """Return when the words are to be seen."""
+        await self.page.get_by_text(words).first.wait_for(timeout=within * 1000)
+
+    async def press(self, name: str, exact: bool = True) -> None:
+        """Press the button of that name."""
+        await self.page.get_by_role("button", name=name, exact=exact).first.click()
+
+    async def dial(self, number: str) -> None:
+        """Type a number and call it."""
+        await self.page.get_by_label("Number or name to call").fill(number)
+        await self.press("Call")
+
+    async def assert_hears(self, frequency: int, within: float = 6.0) -> None:
+        """The loudest thing in what the page plays is that tone."""
+        heard = await self.page.evaluate(_LISTEN, [frequency, within * 1000])
+        assert heard == "", f"the page hears {heard} instead of {frequency} Hz"
+
+
+@asynccontextmanager
+async def chromium(
+    stack: Stack, folder: Path, tone: int = BROWSER_TONE, **context: Any
+) -> AsyncIterator[BrowserContext]:
+    """A browser with a profile of its own, which trusts the test's certificate and reaches nothing but loopback."""
+    microphone = folder / f"microphone-{tone}.wav"
+    write_tone(microphone, tone)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch_persistent_context(
+            folder / f"profile-{tone}",
+            executable_path=CHROMIUM,
+            headless=True,
+            args=[*_FLAGS, f"--use-file-for-fake-audio-capture={microphone}"],
+            ignore_https_errors=True,
+            permissions=["microphone", "notifications"],
+            **context,
+        )
+        await browser.add_init_script(_PLAIN_MICROPHONE)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+async def phone_in(browser: BrowserContext, stack: Stack) -> BrowserPhone:
+    """A new window of the browser, not yet at the phone's page."""
+    page = await browser.new_page()
+    complaints: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(message.text)
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return BrowserPhone(page, stack, complaints)
