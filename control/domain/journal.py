@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from control.domain.errors import InvalidFieldError
+
 # Steps reported by the edge agent; those reported by Kamailio are ``kemi.wire.CALL_STEPS``.
 AGENT_STEPS = (
     "push-sent",  # a push left for a provider
@@ -65,6 +67,45 @@ class CallHead:
     reason: str = ""
     answered_at: float = 0.0
     ended_at: float = 0.0
+
+
+UNDER_WAY = "under-way"  # the outcome of a call that is neither answered nor over, where one has to be named
+OUTCOMES = (UNDER_WAY, "answered", "cancelled", "failed")
+
+
+@dataclass(frozen=True)
+class CallFilter:
+    """Which calls are meant: those that have all that is given.
+
+    ``since`` is UNIX seconds; ``device`` took part; ``connection`` is its id or name; ``outcome`` one of OUTCOMES.
+    Raises InvalidFieldError.
+    """
+
+    since: float = 0.0
+    device: str = ""
+    connection: str = ""
+    outcome: str = ""
+
+    def __post_init__(self) -> None:
+        if self.outcome and self.outcome not in OUTCOMES:
+            raise InvalidFieldError("outcome", f"{self.outcome[:40]!r} is none of {', '.join(OUTCOMES)}")
+
+
+def cursor_after(head: CallHead) -> str:
+    """Where the list of calls goes on after this one."""
+    return f"{head.started_at!r}~{head.call}"
+
+
+def read_cursor(text: str) -> tuple[float, str]:
+    """What cursor_after made. Raises InvalidFieldError."""
+    at, separator, call = text.partition("~")
+    try:
+        began = float(at)
+    except ValueError:
+        began = -1.0
+    if not separator or not 0 <= began < 1e12:
+        raise InvalidFieldError("cursor", f"{text[:40]!r} is not the `next_cursor` of an answer")
+    return began, call
 
 
 def fold(head: CallHead, steps: Iterable[Step]) -> CallHead:

@@ -25,7 +25,7 @@ def story_as_dict(story: Story) -> dict[str, Any]:
     return {
         **call_as_dict(story.head),
         "summary": story.summary,
-        "steps": [_beat(beat) for beat in story.beats],
+        "steps": [beat_as_dict(beat) for beat in story.beats],
         "figures": [{"name": f.name, "milliseconds": round(f.milliseconds, 3)} for f in figures(story)],
         "audio": _audio(story),
     }
@@ -40,7 +40,8 @@ def _audio(story: Story) -> dict[str, Any] | None:
     return {"verdict": story.verdict.audio.value, "words": story.verdict.words, **sides}
 
 
-def _beat(beat: Beat) -> dict[str, Any]:
+def beat_as_dict(beat: Beat) -> dict[str, Any]:
+    """One step of a call."""
     return {
         "at": beat.at,
         "offset_ms": round(beat.offset_ms, 3),

@@ -56,8 +56,7 @@ def moment(at: float) -> str:
 
 def as_text(story: Story) -> str:
     """The whole story: a heading, a line for each step with the milliseconds, and the figures."""
-    head = story.head
-    lines = [f"{title(head)}   {moment(head.started_at)}   call {head.call}", story.summary, ""]
+    lines = [heading(story), story.summary, ""]
     rows = [
         (
             duration(beat.offset_ms),
@@ -69,12 +68,33 @@ def as_text(story: Story) -> str:
         for beat in story.beats
     ]
     lines += _columns([("at", "step took", "what happened", "who", "signal"), *rows], right=(0, 1))
+    return "\n".join([*lines, *_in_the_end(story)])
+
+
+def heading(story: Story) -> str:
+    """Who called whom, when, and the reference of the call."""
+    head = story.head
+    return f"{title(head)}   {moment(head.started_at)}   call {head.call}"
+
+
+def line(beat: Beat) -> str:
+    """One step, on a line of its own."""
+    return f"{duration(beat.offset_ms):>10}  {beat.words}  ({route(beat)}) {beat.detail}".rstrip()
+
+
+def ending(story: Story) -> str:
+    """What a call that was followed step by step comes to in the end."""
+    return "\n".join([story.summary, *_in_the_end(story)])
+
+
+def _in_the_end(story: Story) -> list[str]:
+    lines = []
     numbers = figures(story)
     if numbers:
         lines += ["", *_columns([(figure.value, figure.name) for figure in numbers], right=(0,))]
     if story.quality is not None and story.verdict is not None:
         lines += ["", story.verdict.words, *_columns(_audio_rows(story.quality), right=(1, 2, 3, 4, 5, 6))]
-    return "\n".join(lines)
+    return lines
 
 
 def _audio_rows(quality: Quality) -> list[tuple[str, ...]]:

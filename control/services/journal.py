@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from control.domain.errors import AmbiguousError, NotFoundError
-from control.domain.journal import CallHead, Step, fold
+from control.domain.journal import UNDER_WAY, CallFilter, CallHead, Step, fold, read_cursor
 from control.domain.quality import Heard, Leg, Quality, Side
 from control.domain.story import Story, tell
 from control.domain.text import printable
-from control.store.models import Call, CallAudio, CallStep
+from control.store.models import Call, CallAudio, CallStep, Connection
 
 LATEST = "latest"
+EVERY_CALL = CallFilter()
 _REASON_LIMIT = 500
 _HEAD = [field.name for field in fields(CallHead)]
 _HEAD_COLUMNS = [getattr(Call, name) for name in _HEAD]
@@ -99,12 +100,38 @@ def story(session: Session, reference: str) -> Story:
     )
 
 
-def latest(session: Session, limit: int = 50, before: float | None = None) -> Sequence[CallHead]:
-    """The newest calls first; ``before`` (UNIX seconds) is where the next page begins."""
+def latest(
+    session: Session, limit: int = 50, cursor: str = "", wanted: CallFilter = EVERY_CALL
+) -> Sequence[CallHead]:
+    """The newest calls first, of those that are wanted; ``cursor`` is where a page before has ended.
+
+    Raises InvalidFieldError.
+    """
     query = select(*_HEAD_COLUMNS).order_by(Call.started_at.desc(), Call.call).limit(limit)
-    if before is not None:
-        query = query.where(Call.started_at < before)
-    return [_head(row) for row in session.execute(query)]
+    if cursor:
+        began, call = read_cursor(cursor)
+        query = query.where(or_(Call.started_at < began, and_(Call.started_at == began, Call.call > call)))
+    return [_head(row) for row in session.execute(query.where(*_conditions(wanted)))]
+
+
+def _conditions(wanted: CallFilter) -> Iterator[ColumnElement[bool]]:
+    if wanted.since:
+        yield Call.started_at >= wanted.since
+    if wanted.outcome:
+        yield Call.outcome == ("" if wanted.outcome == UNDER_WAY else wanted.outcome)
+    if wanted.connection:
+        named = select(Connection.id).where(Connection.name == wanted.connection)
+        yield or_(Call.connection == wanted.connection, Call.connection.in_(named))
+    if wanted.device:
+        yield Call.call.in_(select(CallStep.call).where(CallStep.device == wanted.device))
+
+
+def size(session: Session, call: str) -> tuple[int, int]:
+    """How much is known of a call, by its full reference: a number of steps, and of sides whose audio was measured."""
+    steps = select(func.count()).where(CallStep.call == call).scalar_subquery()
+    audio = select(func.count()).where(CallAudio.call == call).scalar_subquery()
+    found = session.execute(select(steps, audio)).one()
+    return int(found[0]), int(found[1])
 
 
 def prune(session: Session, before: float) -> int:

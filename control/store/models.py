@@ -257,7 +257,7 @@ class CallStep(Base):
     """One step of a call. Its key is what makes it the same step when it is told twice."""
 
     __tablename__ = "call_steps"
-    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012  declared so by SQLAlchemy
+    __table_args__ = (Index("ix_call_steps_device", "device", "call"), {"sqlite_with_rowid": False})
 
     call: Mapped[str] = mapped_column(ForeignKey("calls.call", ondelete="CASCADE"), primary_key=True)
     at: Mapped[float] = mapped_column(primary_key=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, jsonify, request
 
 from control.domain.errors import InvalidFieldError
+from control.domain.journal import CallFilter, cursor_after
 from control.domain.story_json import call_as_dict, story_as_dict
 from control.services import journal
 from control.store.session import Store
@@ -19,11 +20,10 @@ def blueprint(store: Store) -> Blueprint:
     @routes.get("/calls")
     def calls() -> Response:
         limit = max(1, min(int(number("limit") or 50), MAXIMUM))
-        before = number("before")
         with store.read() as session:
-            heads = journal.latest(session, limit, before)
-        following = heads[-1].started_at if len(heads) == limit else None
-        return jsonify({"calls": [call_as_dict(head) for head in heads], "next_before": following})
+            heads = journal.latest(session, limit, request.args.get("cursor", ""), wanted())
+        following = cursor_after(heads[-1]) if len(heads) == limit else None
+        return jsonify({"calls": [call_as_dict(head) for head in heads], "next_cursor": following})
 
     @routes.get("/calls/<path:reference>")
     def call(reference: str) -> Response:
@@ -31,6 +31,12 @@ def blueprint(store: Store) -> Blueprint:
             return jsonify(story_as_dict(journal.story(session, reference)))
 
     return routes
+
+
+def wanted() -> CallFilter:
+    """Which calls the query string asks for. Raises InvalidFieldError."""
+    words = {name: request.args.get(name, "") for name in ("device", "connection", "outcome")}
+    return CallFilter(since=number("since") or 0.0, **words)
 
 
 def number(name: str) -> float | None:

@@ -13,13 +13,14 @@ from werkzeug.exceptions import HTTPException, NotFound, SecurityError
 from control.domain.errors import AmbiguousError, DomainError, GoneError, NotFoundError
 from control.settings import LOOPBACK_NAMES, Settings
 from control.store.session import Store
-from control.web import api, devices, health, pages
+from control.web import api, devices, health, live, pages
 from control.web.phone import api as phone_api
 from control.web.phone import pages as phone_pages
 
 _HEADERS = {
-    # No scripts at all, and nothing from anywhere else.
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+    # Nothing from anywhere else, and no script but our own files.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
+    "img-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -41,7 +42,7 @@ def create_app(
     # name (DNS rebinding).
     own = {settings.web.address, *LOOPBACK_NAMES}
     phone = urlsplit(settings.phone_url).hostname or ""
-    app.config["TRUSTED_HOSTS"] = [f"[{host}]" if ":" in host else host for host in sorted({*own, phone})]
+    app.config["TRUSTED_HOSTS"] = _trusted({*own, phone})
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     opened = store or Store.open(settings.database.url, settings.home)
     app.register_blueprint(health.blueprint(opened, clock))
@@ -52,6 +53,7 @@ def create_app(
     app.register_blueprint(phone_pages.blueprint(settings))
     if phone not in own:
         app.before_request(lambda: _only_the_phone(phone))
+    app.extensions[live.EXTENSION] = live.Live(app, _trusted(own), pages.versions(opened, clock))
     app.after_request(_with_headers)
     app.register_error_handler(DomainError, _domain_error)
     app.register_error_handler(SecurityError, _untrusted_host)
@@ -59,6 +61,10 @@ def create_app(
     app.register_error_handler(OperationalError, _database_error)
     app.register_error_handler(ProgrammingError, _database_error)
     return app
+
+
+def _trusted(hosts: set[str]) -> list[str]:
+    return [f"[{host}]" if ":" in host else host for host in sorted(hosts)]
 
 
 def _only_the_phone(host: str) -> None:

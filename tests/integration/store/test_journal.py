@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from control.domain.errors import AmbiguousError, NotFoundError
-from control.domain.journal import Step
+from control.domain.journal import UNDER_WAY, CallFilter, Step, cursor_after
 from control.domain.quality import Heard, Leg, Quality, Side
 from control.services import heartbeat, journal, registrations
 from control.services.registrations import Registered
@@ -117,8 +117,37 @@ def test_a_call_that_is_not_there_is_not_found(session: Session, reference: str)
 def test_the_newest_calls_come_first_and_page_by_page(session: Session) -> None:
     for number in range(5):
         journal.record(session, call(f"call{number}", T + number))
-    assert [head.call for head in journal.latest(session, 2)] == ["call4", "call3"]
-    assert [head.call for head in journal.latest(session, 9, T + 3)] == ["call2", "call1", "call0"]
+    page = journal.latest(session, 2)
+    assert [head.call for head in page] == ["call4", "call3"]
+    rest = journal.latest(session, 9, cursor_after(page[-1]))
+    assert [head.call for head in rest] == ["call2", "call1", "call0"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (CallFilter(since=T + 1), ["call2", "call1"]),
+        (CallFilter(outcome=UNDER_WAY), ["going"]),
+        (CallFilter(device="alice-k7f3qd"), ["call2", "call1", "call0"]),
+        (CallFilter(device="alice-k7f3qd", since=T + 2), ["call2"]),
+        (CallFilter(connection="nowhere"), []),
+    ],
+)
+def test_calls_are_found_by_what_is_known_of_them(
+    session: Session, wanted: CallFilter, expected: list[str]
+) -> None:
+    for number in range(3):
+        journal.record(session, call(f"call{number}", T + number))
+    journal.record(session, [Step("going", T - 1, "invite-in", direction="in")])
+    assert [head.call for head in journal.latest(session, 9, wanted=wanted)] == expected
+
+
+def test_what_is_known_of_a_call_grows(session: Session) -> None:
+    steps = call("call0", T)
+    journal.record(session, steps[:1])
+    before = journal.size(session, "call0")
+    journal.record(session, steps)
+    assert journal.size(session, "call0") == (len(steps), 0) > before
 
 
 def test_old_calls_are_pruned_with_their_steps(session: Session) -> None:

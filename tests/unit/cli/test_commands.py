@@ -6,6 +6,9 @@ import asyncio
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint
@@ -130,6 +133,35 @@ def test_a_mistake_is_answered_in_one_sentence(run: Run, arguments: tuple[str, .
     assert result.exit_code == 1
     assert words in result.output
     assert len(result.output.strip().splitlines()) == 1
+
+
+def test_the_journal_of_an_ended_call_is_followed_to_its_end(run: Run, tmp_path: Path) -> None:
+    steps = [
+        Step("k3f9a2", 1000.0, "invite-in", direction="in", caller="1001", aor="sip:alice@example.org"),
+        Step("k3f9a2", 1001.0, "cancelled", code=487),
+    ]
+    with writing(tmp_path) as session:
+        journal.record(session, steps)
+    lines = run("journal", "show", "k3f", "--follow").output.splitlines()
+    assert lines[0].startswith("1001 → alice")
+    assert "The PBX rang" in lines[1]
+    assert lines[-1] == "The caller gave up before anybody answered."
+    followed = run("journal", "show", "k3f", "--follow", "--json").output.splitlines()
+    assert [json.loads(line)["step"] for line in followed] == ["invite-in", "cancelled"]
+
+
+def test_whoever_follows_the_journal_sees_calls_begin_and_end(run: Run, tmp_path: Path) -> None:
+    nightbell = str(Path(sys.executable).with_name("nightbell"))
+    command = [nightbell, "journal", "list", "--follow", "--json", "--home", str(tmp_path / "home")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout is not None
+        for step, outcome in (("invite-in", ""), ("answered", "answered")):
+            with writing(tmp_path) as session:
+                journal.record(session, [Step("k3f9a2", 1000.0, step, direction="in")])
+            head = json.loads(following.stdout.readline())
+            assert (head["call"], head["outcome"]) == ("k3f9a2", outcome)
+        following.send_signal(signal.SIGINT)
+        assert following.wait(10) == 0
 
 
 def test_u2_the_journal_is_shown_with_milliseconds(run: Run, tmp_path: Path) -> None:
