@@ -16,7 +16,7 @@ demo: setup ## Start everything on loopback and let a PBX call a sleeping phone
 	@$(NIGHTBELL) demo
 
 test: setup ## Run all tests
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest --numprocesses 3 --dist loadfile
 
 check: setup ## Types, style, and which package may import which
 	@$(PYTHON) -m ruff check .
