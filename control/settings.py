@@ -325,7 +325,7 @@ def parse(raw: Mapping[str, Any], home: Path) -> Settings:
     return settings
 
 
-def render(tables: Mapping[str, Mapping[str, str | int | bool | Path]]) -> str:
+def render(tables: Mapping[str, Mapping[str, str | int | bool | Path | list[str]]]) -> str:
     """The text of a ``nightbell.toml`` with these tables, for whoever writes one."""
     lines: list[str] = []
     for name, values in tables.items():

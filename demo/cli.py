@@ -20,7 +20,9 @@ DEMO_HOME = Path(__file__).parents[1] / "run" / "demo"
 )
 @click.option("--down", "action", flag_value="down", help="Stop what an earlier demo left running.")
 @click.option("--status", "action", flag_value="status", help="Say what runs.")
-@click.option("--provider", type=click.Choice(["apns", "fcm"]), default="apns", help="Who wakes the phone.")
+@click.option(
+    "--provider", type=click.Choice(["apns", "fcm", "webpush"]), default="apns", help="Who wakes the phone."
+)
 @click.pass_context
 def demo(context: click.Context, home: Path, provider: str, action: str | None) -> None:
     """Let a real PBX call a sleeping phone, on loopback, and show what happens."""

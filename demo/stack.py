@@ -14,18 +14,21 @@ from typing import Any
 from control import settings as product_settings
 from control.domain.connection import ConnectionSpec
 from control.domain.errors import NotFoundError
+from control.domain.push import PRODUCTION, PushToken
 from control.domain.secret import Secret
 from control.domain.story import Story
 from control.host import readiness, rpc
 from control.host.files import write_private
 from control.host.installation import Installation
 from control.host.process import Process, Program
-from control.services import connections, journal, people, phone_links
+from control.push.webpush.vapid import public_key
+from control.services import connections, journal, people, phone_links, tokens
 from control.services.installation import initialise
 from control.settings import Settings
 from control.settings_table import FILE_NAME
 from control.store.session import Store
 from demo.pbx import TestPbx
+from demo.phone import PushParams
 from demo.ports import RELAY_OF_TURN, RTP_OF_RTPENGINE, free_ports
 from demo.sandbox_client import SandboxClient
 from kemi.wire import TABLE_CONNECTION, TABLE_DEVICE, TABLE_LINE, LineDoc
@@ -33,11 +36,18 @@ from kemi.wire import TABLE_CONNECTION, TABLE_DEVICE, TABLE_LINE, LineDoc
 DOMAIN = "nightbell.test"
 BUNDLE = "org.nightbell.demo"  # the app on the demo's phones
 TOPICS = {"apns": f"{BUNDLE}.voip", "fcm": BUNDLE}
+VAPID_KEY = "secrets/vapid.pem"
+PORTS = (
+    *("sip", "tls", "ws", "wss", "park", "events", "ng", "turn", "turns"),
+    *("web", "apns", "fcm", "webpush", "control"),
+)
 
 
 @dataclass(frozen=True)
 class DemoDevice:
-    """An app install that Nightbell knows: its credential, and what it says in ``pn-*`` when it registers."""
+    """An app install that Nightbell knows: its credential, and what it says in ``pn-*`` when it registers: nothing if
+    ``pn_provider`` is empty.
+    """
 
     id: str
     user: str
@@ -47,6 +57,11 @@ class DemoDevice:
     token: str = field(repr=False)
     pn_provider: str
     pn_param: str
+
+    @property
+    def push(self) -> PushParams | None:
+        """What its phone says of push when it registers."""
+        return PushParams(self.pn_provider, self.pn_param, self.token) if self.pn_provider else None
 
     @property
     def aor(self) -> str:
@@ -133,6 +148,7 @@ class Stack:
         command = (
             *(str(Path(sys.executable).with_name("nightbell")), "sandbox", "--directory", str(folder)),
             *("--apns-port", str(ports["apns"]), "--fcm-port", str(ports["fcm"])),
+            *("--webpush-port", str(ports["webpush"])),
             *("--control-port", str(ports["control"]), "--address", self.address),
         )
         return Process(
@@ -183,7 +199,11 @@ class Stack:
             self._ensure_user(session, user)
             device, password = people.add_device(session, user, name, self.domain)
             device_id = device.id
-        token = self.sandbox.install(provider, TOPICS[provider])
+        topic = public_key(self.home / VAPID_KEY) if provider == "webpush" else TOPICS[provider]
+        token = self.sandbox.install(provider, topic)
+        if provider == "webpush":  # a page hands its subscription over by itself, not in a REGISTER
+            with self.store.write() as session:
+                tokens.store_tokens(session, device_id, [PushToken(provider, topic, PRODUCTION, token)])
         await self.eventually(lambda: self.table(TABLE_DEVICE, device_id), f"Kamailio knows {device_id}")
         aor = f"sip:{user}@{self.domain}"
         await self.eventually(
@@ -327,34 +347,23 @@ class Stack:
 
     def _pn(self, provider: str) -> tuple[str, str]:
         facts = json.loads((self.home / "sandbox" / "sandbox.json").read_text(encoding="utf-8"))
+        if provider == "webpush":
+            return "", ""
         if provider == "fcm":
             return "fcm", str(facts["fcm"]["project_id"])
         return "apns", f"{facts['apns']['team_id']}.{TOPICS['apns']}"
 
     def _ports(self) -> dict[str, int]:
-        """All ports of this folder but the PBX's, chosen once."""
+        """All ports of this folder but the PBX's, each chosen once."""
         path = self.home / "ports.json"
-        if not path.exists():
+        ports: dict[str, int] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        missing = [name for name in PORTS if name not in ports]
+        if missing:
             path.parent.mkdir(parents=True, exist_ok=True)
-            names = (
-                "sip",
-                "tls",
-                "ws",
-                "wss",
-                "park",
-                "events",
-                "ng",
-                "turn",
-                "turns",
-                "web",
-                "apns",
-                "fcm",
-                "control",
-            )
-            promised = (self.pbx.sip_port, self.pbx.ami[0])
-            ports = dict(zip(names, free_ports(self.address, len(names), promised), strict=True))
+            promised = (self.pbx.sip_port, self.pbx.ami[0], *ports.values())
+            ports |= zip(missing, free_ports(self.address, len(missing), promised), strict=True)
             write_private(path, json.dumps(ports, indent=1) + "\n")
-        return {name: int(port) for name, port in json.loads(path.read_text(encoding="utf-8")).items()}
+        return ports
 
     def _write_settings(self, ports: dict[str, int]) -> None:
         facts = json.loads((self.home / "sandbox" / "sandbox.json").read_text(encoding="utf-8"))
@@ -391,6 +400,11 @@ class Stack:
                 "push.fcm": {
                     "service_account_file": fcm["service_account_file"],
                     "base_url": fcm["base_url"],
+                    "ca_file": facts["ca_file"],
+                },
+                "push.webpush": {
+                    "contact": "mailto:demo@nightbell.example",
+                    "allow_private": [f"{self.address}/32"],
                     "ca_file": facts["ca_file"],
                 },
             }

@@ -17,17 +17,22 @@ from control.services import connections, people
 from control.settings_table import FILE_NAME, SettingsError
 from control.store.errors import StoreError
 from demo.media import relayed_packets
-from demo.phone import Answer, Call, Phone, PhoneError, PushParams, PushReceiver, Recorded
+from demo.phone import Answer, Call, Phone, PhoneError, PushReceiver, Recorded
 from demo.sandbox import SandboxError
 from demo.stack import DemoDevice, Stack
 
 CALLER, CALLEE = "1001", "1002"
 USER = "bob"
 DEVICE_NAME = "Bob's phone"
-COMPANY = {"apns": "Apple's push service (APNs)", "fcm": "Google's push service (FCM)"}
+COMPANY = {
+    "apns": "Apple's push service (APNs)",
+    "fcm": "Google's push service (FCM)",
+    "webpush": "A browser's push service",
+}
 PROTOCOL = {
     "apns": "HTTP/2 over TLS, signed ES256 token",
     "fcm": "HTTPS, OAuth access token, HTTP v1",
+    "webpush": "HTTPS, VAPID, encrypted to the browser",
 }
 WAKE_AFTER = 1.0  # s from the push to the REGISTER, as an app takes to start
 ANSWER_AFTER = 1.0  # s of ringing
@@ -161,13 +166,13 @@ class _Play:
 
     async def _put_to_sleep(self, bob: Phone, device: DemoDevice) -> None:
         """The app is opened once, which tells Nightbell its push token, and closed again."""
-        bob.push = PushParams(device.pn_provider, device.pn_param, device.token)
+        bob.push = device.push
         registered = await bob.wake()
         _check(registered.status == 200, f"Nightbell refused Bob's phone: {registered}")
         await self.stack.wait_wakeable(device)
         bob.push = None  # a REGISTER that removes the binding says nothing of push
         await bob.unregister()
-        bob.push = PushParams(device.pn_provider, device.pn_param, device.token)
+        bob.push = device.push
         await bob.sleep()
         _check(not self.stack.bindings(device.id), "Bob's phone is still registered at Nightbell")
         click.echo("Bob's phone is asleep: no registration at Nightbell, no socket open.")

@@ -34,12 +34,14 @@ class PushReceiver:
     """Wakes ``phone`` with each push delivered to ``token``, registering ``registers`` times as some apps do.
 
     Its own connection is the system's, not the app's: the phone stays without a socket. An awake phone registers anew.
+    A browser's pushes are shown as they say: ``showing`` are the calls that it has a notification of.
     """
 
     def __init__(
         self, control_url: str, token: str, phone: Phone, *, registers: int = 1, wake_after: float = 0.0
     ) -> None:
         self.deliveries: list[Delivery] = []
+        self.showing: list[str] = []
         self.registers, self.wake_after = registers, wake_after
         self._url = f"{control_url.rstrip('/')}/deliveries/{quote(token, safe='')}"
         self._phone = phone
@@ -71,6 +73,10 @@ class PushReceiver:
         """Wait for the ``count``-th push since the start and return it; raises StillWaitingError."""
         await self._until(lambda: len(self.deliveries) >= count, timeout, f"push number {count}")
         return self.deliveries[count - 1]
+
+    async def cleared(self, timeout: float = 10.0) -> None:
+        """Wait until no notification of a call is shown any more; raises StillWaitingError."""
+        await self._until(lambda: not self.showing, timeout, "no call is shown")
 
     async def __aenter__(self) -> PushReceiver:
         await self.start()
@@ -108,11 +114,26 @@ class PushReceiver:
     def _deliver(self, line: bytes) -> None:
         if not line.strip():
             return  # a heartbeat
-        self.deliveries.append(Delivery(time.time(), json.loads(line)))
+        delivery = Delivery(time.time(), json.loads(line))
+        self.deliveries.append(delivery)
         self._changes.notify()
+        if self._clears(delivery.body.get("payload") or {}):
+            return
         wake = asyncio.create_task(self._wake())
         self._wakes.add(wake)
         wake.add_done_callback(self._wakes.discard)
+
+    def _clears(self, payload: dict[str, Any]) -> bool:
+        """What a browser's service worker does: show a call, and clear it when it is over. Whether it was cleared."""
+        call = str(payload.get("call", ""))
+        match payload.get("type"):
+            case "call":
+                self.showing.append(call)
+            case "over":
+                self.showing = [shown for shown in self.showing if shown != call]
+                self._changes.notify()
+                return True
+        return False
 
     async def _wake(self) -> None:
         await asyncio.sleep(self.wake_after)

@@ -64,7 +64,7 @@ class ControlServer:
         app.router.add_delete("/orders", self._clear)
         app.router.add_delete("/orders/{id}", self._cancel)
         app.router.add_get("/pushes", self._pushes)
-        app.router.add_get("/deliveries/{token}", self._deliveries)
+        app.router.add_get("/deliveries/{token:.+}", self._deliveries)
         app.router.add_post("/providers/{provider}", self._provider)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()

@@ -9,7 +9,7 @@ from typing import Any
 
 from control.domain.story import Story
 from control.services import journal
-from demo.phone import Call, IncomingCall, OutgoingCall, Phone, PushParams, PushReceiver
+from demo.phone import Call, IncomingCall, OutgoingCall, Phone, PushReceiver
 from demo.sandbox import Push
 from demo.stack import DemoDevice, Stack
 from tests.fixtures.phones import Phones
@@ -80,7 +80,7 @@ class Scene:
             stack.domain,
             server or stack.sip_address(transport),
             transport=transport,
-            push=PushParams(device.pn_provider, device.pn_param, device.token) if push else None,
+            push=device.push if push else None,
             ca_file=stack.tls_ca,
         )
         registered = await phone.wake()
@@ -168,6 +168,8 @@ def steps_of(story: Story) -> list[str]:
 
 def call_reference(push: Push) -> str:
     """The opaque reference of the call that a push is for."""
+    if push.provider == "webpush":
+        return str(push.payload["call"])
     if push.provider == "fcm":
         return str(push.payload["nightbell_call"])
     return str(push.payload["nightbell"]["call"])

@@ -12,11 +12,12 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest
 
-from demo.sandbox import ProviderSandbox, SandboxError
+from demo.sandbox import ProviderSandbox, Push, SandboxError
 
 if TYPE_CHECKING:
     from tests.contract.sandbox.conftest import ApnsSender
@@ -207,3 +208,13 @@ async def test_the_process_runs_until_sigterm(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "sandbox.json").read_text())["control_url"] == url
     process.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(process.wait(), 10) == 0
+
+
+async def test_a_browser_is_listened_for_by_its_whole_subscription(
+    sandbox: ProviderSandbox, control: aiohttp.ClientSession
+) -> None:
+    token = sandbox.install("webpush", "BKey")
+    async with control.get(f"/deliveries/{quote(token, safe='')}") as stream:
+        assert stream.status == 200
+        sandbox.devices.deliver(Push(1, "webpush", token, "BKey", "id", 0.0, 0.0, "high", "data", 201, "", 1))
+        assert json.loads(await stream.content.readline())["token"] == token
