@@ -72,11 +72,8 @@ class PushToken:
 
     @property
     def clears(self) -> bool:
-        """Whether a push may say that a call is over. Not to an iPhone: there a push means a new call, or nothing (W5).
-
-        Not to FCM either: its message does not say yet what it is for.
-        """
-        return self.provider not in (APNS, FCM)
+        """Whether a push may say that a call is over. Not to an iPhone: there a push means a new call, or nothing (W5)."""
+        return self.provider != APNS
 
     @property
     def fingerprint(self) -> str:

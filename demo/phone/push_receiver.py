@@ -34,7 +34,7 @@ class PushReceiver:
     """Wakes ``phone`` with each push delivered to ``token``, registering ``registers`` times as some apps do.
 
     Its own connection is the system's, not the app's: the phone stays without a socket. An awake phone registers anew.
-    A browser's pushes are shown as they say: ``showing`` are the calls that it has a notification of.
+    A browser's and Android's pushes are shown as they say: ``showing`` are the calls that it has a notification of.
     """
 
     def __init__(
@@ -124,9 +124,12 @@ class PushReceiver:
         wake.add_done_callback(self._wakes.discard)
 
     def _clears(self, payload: dict[str, Any]) -> bool:
-        """What a browser's service worker does: show a call, and clear it when it is over. Whether it was cleared."""
-        call = str(payload.get("call", ""))
-        match payload.get("type"):
+        """What a browser's service worker does, or an app on Android: show a call, and clear it when it is over.
+
+        Whether it was cleared.
+        """
+        call = str(payload.get("call", payload.get("nightbell_call", "")))
+        match payload.get("type", payload.get("nightbell_type")):
             case "call":
                 self.showing.append(call)
             case "over":

@@ -23,7 +23,7 @@ from h2.events import (
 from h2.exceptions import NoAvailableStreamIDError, ProtocolError
 
 from control.push.apns.graceful import GracefulH2Connection
-from control.push.apns.request import MAX_BODY, ApnsAnswer, VoipRequest
+from control.push.apns.request import MAX_BODY, ApnsAnswer, ApnsRequest
 from control.push.errors import ConnectFailedError, NoAnswerError, NotProcessedError, UnansweredError
 
 STREAMS_LIMIT = 1000  # pushes under way on one connection, when the server allows that many
@@ -56,7 +56,7 @@ class _Exchange:
 
 
 class ApnsConnection(APNsTLSClientProtocol):
-    """Sends VoIP pushes and settles each by its stream, whatever way the stream ends."""
+    """Sends pushes and settles each by its stream, whatever way the stream ends."""
 
     def __init__(self, authority: str, loop: asyncio.AbstractEventLoop, owner: ConnectionOwner) -> None:
         super().__init__(apns_topic="", loop=loop)
@@ -92,8 +92,8 @@ class ApnsConnection(APNsTLSClientProtocol):
 
         Raises NotProcessedError (send it elsewhere) or UnansweredError. Cancelling resets the stream.
         """
-        if not isinstance(request, VoipRequest):
-            raise TypeError("this connection sends VoipRequest only")
+        if not isinstance(request, ApnsRequest):
+            raise TypeError("this connection sends ApnsRequest only")
         stream = self._send(request)
         try:
             return await self._exchanges[stream].answered
@@ -101,7 +101,7 @@ class ApnsConnection(APNsTLSClientProtocol):
             if self._exchanges.pop(stream, None) is not None:
                 self._give_up(stream)
 
-    def _send(self, request: VoipRequest) -> int:
+    def _send(self, request: ApnsRequest) -> int:
         try:
             stream = self.conn.get_next_available_stream_id()
             self.conn.send_headers(stream, request.headers(self._authority))

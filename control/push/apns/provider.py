@@ -1,16 +1,16 @@
-"""The APNs provider: one VoIP push in, one verdict out, by the deadline."""
+"""The APNs provider: one push in, one verdict out, by the deadline."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 
-from control.domain.push import APNS, SANDBOX, VOIP, Outcome, PushNotice, PushToken, Verdict
+from control.domain.push import APNS, SANDBOX, Outcome, PushNotice, PushToken, Verdict
 from control.push import retry_after
 from control.push.apns.outcomes import OUTCOMES
 from control.push.apns.pool import ApnsPool, tls_context
 from control.push.apns.provider_token import ProviderToken, read_key
-from control.push.apns.request import MAX_BODY, ApnsAnswer, VoipRequest, is_device_token
+from control.push.apns.request import MAX_BODY, ApnsAnswer, ApnsRequest, is_device_token, style
 from control.push.apns.settings import ApnsSettings
 from control.push.errors import NoAnswerError, PushCredentialsError
 from control.push.port import Clock
@@ -58,15 +58,16 @@ class ApnsProvider:
         return ""
 
     async def push(self, token: PushToken, notice: PushNotice) -> Verdict:
-        """Send one VoIP push and wait for the answer, at most until the notice's deadline."""
-        if token.kind != VOIP:
-            return Verdict(Outcome.REJECTED, reason="kind-unsupported")
+        """Send one push and wait for the answer, at most until the notice's deadline."""
+        how = style(token.kind, notice.purpose)
+        if how is None:
+            return Verdict(Outcome.REJECTED, reason="purpose-unsupported")
         if not is_device_token(token.token):
             return Verdict(Outcome.REJECTED, reason="malformed-token")
         left = notice.deadline - self._clock()
         if left <= 0:
             return Verdict(Outcome.RETRY, reason="deadline-passed")
-        request = VoipRequest(token, notice)
+        request = ApnsRequest(token, notice, how)
         if len(request.body) > MAX_BODY:
             return Verdict(Outcome.REJECTED, reason="payload-too-large")
         try:
@@ -78,7 +79,7 @@ class ApnsProvider:
             return Verdict(Outcome.RETRY, reason=error.reason, provider_id=request.notification_id)
         return verdict(answer, self._clock())
 
-    async def _send(self, token: PushToken, request: VoipRequest) -> ApnsAnswer:
+    async def _send(self, token: PushToken, request: ApnsRequest) -> ApnsAnswer:
         pool = self._sandbox if token.environment == SANDBOX else self._production
         if pool is None or self._token is None:
             raise NoAnswerError("not-started")

@@ -1,17 +1,20 @@
-"""One VoIP push as APNs wants it, and its answer: aioapns' request and result with what they lack."""
+"""One push as APNs wants it, and its answer: aioapns' request and result with what they lack."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 from uuid import uuid4
 
-from aioapns.common import PRIORITY_HIGH, NotificationRequest, NotificationResult, PushType
+from aioapns.common import PRIORITY_HIGH, PRIORITY_NORMAL, NotificationRequest, NotificationResult, PushType
 from hpack import NeverIndexedHeaderTuple
 
-from control.domain.push import PushNotice, PushToken
+from control.domain.push import ALERT, VOIP, Purpose, PushNotice, PushToken
 
-MAX_BODY = 5120  # bytes; Apple's limit for VoIP pushes
+MAX_BODY = 5120  # bytes; Apple's limit for VoIP pushes, the others are far smaller
 MAX_CALLER = 200  # characters
 
 _TOKEN = re.compile(r"[0-9A-Fa-f]{1,512}")
@@ -19,28 +22,71 @@ _TOKEN = re.compile(r"[0-9A-Fa-f]{1,512}")
 _Header = tuple[bytes, bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a purpose is said to an iPhone: ``apns-push-type``, ``apns-priority``, and Apple's own part of the payload."""
+
+    push_type: PushType
+    priority: str
+    aps: Mapping[str, Any] = field(default_factory=dict)
+
+
+_VOIP_STYLE = Style(PushType.VOIP, PRIORITY_HIGH)
+
+
+def _shown(text: str) -> Style:
+    """The system shows it, whatever the app does; ``mutable-content`` lets the app say it in its own words."""
+    alert = {"alert": {"body": text}, "sound": "default", "mutable-content": 1}
+    return Style(PushType.ALERT, PRIORITY_HIGH, alert)
+
+
+# Apple refuses more than priority 5 for what is not shown, and may hold it back.
+_SILENT = Style(PushType.BACKGROUND, PRIORITY_NORMAL, {"content-available": 1})
+
+_STYLES: Mapping[tuple[str, Purpose], Style] = {
+    # The only row for VoIP: an app that reports no call after such a push is stopped by iOS, and gets no more (W5).
+    (VOIP, Purpose.CALL): _VOIP_STYLE,
+    (ALERT, Purpose.MESSAGE): _shown("New message"),
+    (ALERT, Purpose.VOICEMAIL): _shown("New voice message"),
+    (ALERT, Purpose.REFRESH): _SILENT,
+    (ALERT, Purpose.REQUEST): _SILENT,
+}
+
+
+def style(kind: str, purpose: Purpose) -> Style | None:
+    """How to push for a purpose to a token of a kind; None if that must not be."""
+    return _STYLES.get((kind, purpose))
+
+
+def topic(token: PushToken) -> str:
+    """The bundle id; for a VoIP token with ``.voip`` at its end, for any other without (Apple's rule)."""
+    bundle = token.app.removesuffix(".voip")
+    return f"{bundle}.voip" if token.kind == VOIP else bundle
+
+
 def is_device_token(token: str) -> bool:
     """Whether the text can be a device token: hexadecimal, of any sensible length (Apple promises none)."""
     return _TOKEN.fullmatch(token) is not None
 
 
-class VoipRequest(NotificationRequest):
-    """A VoIP push that APNs drops at the wake's deadline.
+class ApnsRequest(NotificationRequest):
+    """A push that APNs drops at the notice's deadline.
 
     aioapns counts ``time_to_live`` from the moment of sending; here ``expiration`` is absolute (UNIX seconds).
     """
 
-    __slots__ = ("authorization", "body", "expiration")
+    __slots__ = ("authorization", "body", "expiration", "style")
 
-    def __init__(self, token: PushToken, notice: PushNotice) -> None:
+    def __init__(self, token: PushToken, notice: PushNotice, style: Style) -> None:
         super().__init__(
             device_token=token.token,
-            message=payload(notice),
+            message=payload(notice, style),
             notification_id=str(uuid4()),
-            priority=int(PRIORITY_HIGH),
-            push_type=PushType.VOIP,
-            apns_topic=token.app,
+            priority=int(style.priority),
+            push_type=style.push_type,
+            apns_topic=topic(token),
         )
+        self.style = style
         self.expiration = int(notice.deadline)
         self.authorization = ""
         self.body = json.dumps(self.message, separators=(",", ":")).encode()
@@ -58,19 +104,19 @@ class VoipRequest(NotificationRequest):
             NeverIndexedHeaderTuple(b":path", f"/3/device/{self.device_token}".encode()),
             (b"authorization", self.authorization.encode()),
             (b"apns-topic", (self.apns_topic or "").encode()),
-            (b"apns-push-type", b"voip"),
-            (b"apns-priority", b"10"),
+            (b"apns-push-type", self.style.push_type.value.encode()),
+            (b"apns-priority", self.style.priority.encode()),
             NeverIndexedHeaderTuple(b"apns-expiration", str(self.expiration).encode()),
             NeverIndexedHeaderTuple(b"apns-id", self.notification_id.encode()),
         ]
 
 
-def payload(notice: PushNotice) -> dict[str, dict[str, str]]:
+def payload(notice: PushNotice, style: Style) -> dict[str, Any]:
     """What the app gets: opaque references, and the caller only when the notice has one."""
-    content = {"call": notice.call, "wake": notice.wake}
+    content = {"type": notice.purpose.value, "call": notice.call, "wake": notice.wake}
     if notice.caller is not None:
         content["caller"] = notice.caller[:MAX_CALLER]
-    return {"nightbell": content}
+    return {"aps": style.aps, "nightbell": content} if style.aps else {"nightbell": content}
 
 
 class ApnsAnswer(NotificationResult):

@@ -5,26 +5,34 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from control.domain.push import PushNotice
+from control.domain.push import Purpose, PushNotice
 
 MAX_CALLER = 200  # characters
 FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 
+# What may wake a phone that saves its battery: Google wants something shown for each, and counts.
+_URGENT = (Purpose.CALL, Purpose.REQUEST)
+
 
 def message(token: str, notice: PushNotice, now: float) -> dict[str, Any]:
-    """A data-only, high-priority message that FCM drops at the deadline. Every value of ``data`` is a string.
+    """A data-only message that FCM drops at the deadline. Every value of ``data`` is a string.
 
     ``ttl`` is cut to whole seconds, so that nothing is delivered after the deadline; ``0s`` is now or never.
     """
-    data = {"nightbell_call": notice.call, "nightbell_wake": notice.wake}
+    data = {
+        "nightbell_type": notice.purpose.value,
+        "nightbell_call": notice.call,
+        "nightbell_wake": notice.wake,
+    }
     if notice.caller is not None:
         data["nightbell_caller"] = notice.caller[:MAX_CALLER]
+    priority = "HIGH" if notice.purpose in _URGENT else "NORMAL"
     left = max(0, int(notice.deadline - now))
     return {
         "message": {
             "token": token,
             "data": data,
-            "android": {"priority": "HIGH", "ttl": f"{left}s"},
+            "android": {"priority": priority, "ttl": f"{left}s"},
         }
     }
 

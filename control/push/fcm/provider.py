@@ -9,7 +9,7 @@ import time
 import aiohttp
 import structlog
 
-from control.domain.push import FCM, VOIP, Outcome, PushNotice, PushToken, Verdict
+from control.domain.push import FCM, Outcome, PushNotice, PushToken, Verdict
 from control.push import https, retry_after
 from control.push.errors import NoAnswerError
 from control.push.fcm.access_token import AccessToken, TokenRefusedError, read_service_account
@@ -73,8 +73,6 @@ class FcmProvider:
 
     async def push(self, token: PushToken, notice: PushNotice) -> Verdict:
         """Send one message and wait for the answer, at most until the notice's deadline."""
-        if token.kind != VOIP:
-            return Verdict(Outcome.REJECTED, reason="kind-unsupported")
         left = notice.deadline - self._clock()
         if left <= 0:
             return Verdict(Outcome.RETRY, reason="deadline-passed")

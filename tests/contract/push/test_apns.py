@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from control.domain.push import Outcome
+from control.domain.push import ALERT, Outcome, Purpose
 from control.push.apns.connection import ApnsConnection
 from control.push.apns.outcomes import OUTCOMES
 from control.push.apns.provider_token import YOUNG
 from control.push.errors import PushCredentialsError
 from demo.sandbox.apns.reasons import STATUS_OF_REASON
+from tests.contract.push.conftest import TOPIC
 
 if TYPE_CHECKING:
     from tests.contract.push.conftest import Rig
@@ -32,8 +34,24 @@ async def test_p1_a_push_arrives_as_apple_wants_it(rig: Rig) -> None:
     )
     assert (push.topic, push.push_type, push.priority) == (phone.app, "voip", "10")
     assert push.expires_at == int(notice.deadline)
-    assert push.payload == {"nightbell": {"call": "k7f3", "wake": "w1"}}
+    assert push.payload == {"nightbell": {"type": "call", "call": "k7f3", "wake": "w1"}}
     assert push.token == phone.token
+
+
+async def test_p1_messages_go_to_the_token_for_alerts_and_never_as_a_voip_push(rig: Rig) -> None:
+    phone = rig.phone("apns")
+    app = TOPIC.removesuffix(".voip")
+    alerts = replace(phone, app=app, kind=ALERT, token=rig.sandbox.install("apns", app))
+    async with rig.apns() as apns:
+        for purpose in (Purpose.MESSAGE, Purpose.VOICEMAIL, Purpose.REFRESH, Purpose.REQUEST):
+            notice = replace(rig.notice(), purpose=purpose)
+            assert (await apns.push(alerts, notice)).outcome is Outcome.DELIVERED
+            assert (await apns.push(phone, notice)).reason == "purpose-unsupported"
+        for token in (phone, alerts):
+            over = replace(rig.notice(), purpose=Purpose.OVER)
+            assert (await apns.push(token, over)).reason == "purpose-unsupported"
+    assert [push.push_type for push in rig.sandbox.pushes] == ["alert", "alert", "background", "background"]
+    assert {push.topic for push in rig.sandbox.pushes} == {app}
 
 
 @pytest.mark.parametrize("reason", sorted(set(STATUS_OF_REASON) - {"ExpiredProviderToken"}))

@@ -33,7 +33,7 @@ async def test_p3_a_push_arrives_data_only_high_priority_and_short_lived(rig: Ri
         push.provider_id,
     )
     assert (push.push_type, push.priority, push.token) == ("data", "high", phone.token)
-    assert push.payload == {"nightbell_call": "k7f3", "nightbell_wake": "w1"}
+    assert push.payload == {"nightbell_type": "call", "nightbell_call": "k7f3", "nightbell_wake": "w1"}
     assert notice.deadline - 2 < push.expires_at <= notice.deadline + 0.1
 
 

@@ -66,6 +66,24 @@ async def test_a_push_wakes_the_phone(
     assert len(switchboard.registers) == 1
 
 
+@pytest.mark.parametrize("prefix", ["", "nightbell_"])
+async def test_p5_the_news_that_a_call_is_over_clears_what_is_shown_and_wakes_nobody(
+    make: MakePhone, switchboard: Switchboard, service: PushService, prefix: str
+) -> None:
+    def line(kind: str) -> bytes:
+        return json.dumps({"payload": {f"{prefix}type": kind, f"{prefix}call": "c1"}}).encode() + b"\n"
+
+    alice = make("alice")
+    async with PushReceiver(service.url, "t", alice) as receiver:
+        await service.deliver("t", line("call"))
+        await alice.wait_for(lambda m: m.status == 200)
+        assert receiver.showing == ["c1"]
+        await service.deliver("t", line("over"))
+        await receiver.delivered(2)
+        assert receiver.showing == []
+    assert len(switchboard.registers) == 1
+
+
 async def test_w4_some_apps_register_three_times_after_one_push(
     make: MakePhone, switchboard: Switchboard, service: PushService
 ) -> None:

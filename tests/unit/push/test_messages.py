@@ -1,6 +1,7 @@
 """What is written into a push: nothing that names a person, nothing that outlives the call."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
@@ -10,22 +11,33 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from control.domain.push import PushNotice, PushToken
+from control.domain.push import ALERT, VOIP, Purpose, PushNotice, PushToken
 from control.push import retry_after
 from control.push.apns.provider_token import LIFETIME, YOUNG, ProviderToken, read_key
-from control.push.apns.request import MAX_BODY, VoipRequest
+from control.push.apns.request import MAX_BODY, ApnsRequest, style
 from control.push.errors import PushCredentialsError
 from control.push.fcm.access_token import read_service_account
 from control.push.fcm.message import message
 
 TOKEN = PushToken("apns", "org.example.phone.voip", "production", "c0ffee00")
 NOTICE = PushNotice(call="k7f3", wake="w1", deadline=1700000020.9)
+ALERT_TOKEN = PushToken("apns", "org.example.phone", "production", "beef", ALERT)
+
+
+def request(token: PushToken, notice: PushNotice) -> ApnsRequest:
+    how = style(token.kind, notice.purpose)
+    assert how is not None
+    made = ApnsRequest(token, notice, how)
+    made.authorization = "bearer x"
+    return made
+
+
+def headers_of(made: ApnsRequest) -> dict[bytes, bytes]:
+    return dict(made.headers(b"api.push.apple.com"))
 
 
 def test_p1_a_voip_push_has_the_right_headers_and_ends_at_the_deadline() -> None:
-    request = VoipRequest(TOKEN, NOTICE)
-    request.authorization = "bearer x"
-    headers = dict(request.headers(b"api.push.apple.com"))
+    headers = headers_of(request(TOKEN, NOTICE))
     assert headers[b":path"] == b"/3/device/c0ffee00"
     assert headers[b"apns-topic"] == b"org.example.phone.voip"
     assert headers[b"apns-push-type"] == b"voip"
@@ -36,8 +48,11 @@ def test_p1_a_voip_push_has_the_right_headers_and_ends_at_the_deadline() -> None
 
 
 def test_p6_the_payloads_hold_references_and_no_person() -> None:
-    assert json.loads(VoipRequest(TOKEN, NOTICE).body) == {"nightbell": {"call": "k7f3", "wake": "w1"}}
+    assert json.loads(request(TOKEN, NOTICE).body) == {
+        "nightbell": {"type": "call", "call": "k7f3", "wake": "w1"}
+    }
     assert message("t", NOTICE, 1700000000.0)["message"]["data"] == {
+        "nightbell_type": "call",
         "nightbell_call": "k7f3",
         "nightbell_wake": "w1",
     }
@@ -45,11 +60,69 @@ def test_p6_the_payloads_hold_references_and_no_person() -> None:
 
 def test_p6_the_caller_travels_only_when_the_notice_has_one_and_never_beyond_the_limit() -> None:
     with_caller = PushNotice("k7f3", "w1", 1700000020.0, caller="Alice " * 10_000)
-    assert json.loads(VoipRequest(TOKEN, with_caller).body)["nightbell"]["caller"].startswith("Alice ")
-    assert len(VoipRequest(TOKEN, with_caller).body) < MAX_BODY
+    assert json.loads(request(TOKEN, with_caller).body)["nightbell"]["caller"].startswith("Alice ")
+    assert len(request(TOKEN, with_caller).body) < MAX_BODY
     data = message("t", with_caller, 0.0)["message"]["data"]
     assert data["nightbell_caller"].startswith("Alice ")
     assert all(isinstance(value, str) for value in data.values())
+
+
+@pytest.mark.parametrize(
+    ("kind", "purpose", "push_type"),
+    [(VOIP, purpose, b"voip" if purpose is Purpose.CALL else None) for purpose in Purpose]
+    + [
+        (ALERT, Purpose.CALL, None),
+        (ALERT, Purpose.OVER, None),
+        (ALERT, Purpose.MESSAGE, b"alert"),
+        (ALERT, Purpose.VOICEMAIL, b"alert"),
+        (ALERT, Purpose.REFRESH, b"background"),
+        (ALERT, Purpose.REQUEST, b"background"),
+    ],
+)
+def test_w5_p1_an_iphone_is_sent_a_voip_push_for_a_call_and_for_nothing_else(
+    kind: str, purpose: Purpose, push_type: bytes | None
+) -> None:
+    how = style(kind, purpose)
+    if push_type is None:
+        assert how is None
+        return
+    assert how is not None
+    token = TOKEN if kind == VOIP else ALERT_TOKEN
+    made = request(token, replace(NOTICE, purpose=purpose))
+    headers = headers_of(made)
+    assert headers[b"apns-push-type"] == push_type
+    assert headers[b"apns-priority"] == (b"5" if push_type == b"background" else b"10")
+    assert headers[b"apns-topic"] == token.app.encode()
+    assert headers[b"apns-expiration"] == b"1700000020"
+    body = json.loads(made.body)
+    assert body["nightbell"] == {"type": purpose.value, "call": "k7f3", "wake": "w1"}
+    assert (
+        set(body.get("aps", {}))
+        == {
+            b"voip": set(),
+            b"alert": {"alert", "sound", "mutable-content"},
+            b"background": {"content-available"},
+        }[push_type]
+    )
+
+
+@pytest.mark.parametrize("app", ["org.example.phone", "org.example.phone.voip"])
+def test_p1_the_topic_follows_from_the_kind_of_token(app: str) -> None:
+    calls, alerts = replace(TOKEN, app=app), replace(ALERT_TOKEN, app=app)
+    message = replace(NOTICE, purpose=Purpose.MESSAGE)
+    assert headers_of(request(calls, NOTICE))[b"apns-topic"] == b"org.example.phone.voip"
+    assert headers_of(request(alerts, message))[b"apns-topic"] == b"org.example.phone"
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+def test_p3_fcm_is_told_what_a_message_is_for_and_wakes_a_saving_phone_for_calls_alone(
+    purpose: Purpose,
+) -> None:
+    sent = message("t", replace(NOTICE, purpose=purpose), 1700000000.0)["message"]
+    assert sent["data"]["nightbell_type"] == purpose.value
+    urgent = purpose in (Purpose.CALL, Purpose.REQUEST)
+    assert sent["android"] == {"priority": "HIGH" if urgent else "NORMAL", "ttl": "20s"}
+    assert "notification" not in sent
 
 
 @pytest.mark.parametrize(("now", "ttl"), [(1700000000.0, "20s"), (1700000020.5, "0s"), (1800000000.0, "0s")])
