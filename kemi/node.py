@@ -8,6 +8,7 @@ from kemi import call_mark, ksr
 from kemi.call_mark import Mark
 from kemi.documents import Table
 from kemi.events import Events
+from kemi.pn_params import Offer
 from kemi.settings import Settings
 
 
@@ -18,13 +19,15 @@ class Node:
     settings: Settings
     events: Events
     key: bytes
+    push: Offer
 
     @classmethod
     def create(cls, settings: Settings) -> Node:
         """The node of a process that has just been forked."""
         key = bytes.fromhex(settings.identity_key)
         Table.secret = key
-        return cls(settings, Events(settings), key)
+        push = Offer(tuple(settings.push.split()), settings.vapid)
+        return cls(settings, Events(settings), key, push)
 
     def device_uri(self, device: str) -> str:
         """The URI under which a device's binding is kept."""

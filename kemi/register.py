@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from kemi import auth, contact, inbound, ksr, wake, wake_rules, wire
+from kemi import auth, contact, inbound, ksr, pn_params, wake, wake_rules, wire
 from kemi.documents import connections, devices
 from kemi.node import Node
+from kemi.pn_params import Refusal
+
+_REFRESH_BEFORE_S = 120
 
 _ACTIONS = {1: "added", 2: "refreshed", 3: "removed", 4: "queried"}
 
@@ -22,14 +27,22 @@ def request(node: Node) -> int:
     device, document = auth.device(node)
     if document is None:
         return 1
+    asked = _Asked.of(ksr.header("Contact"))
     if ksr.pv("$tU") not in (device, document.aor.removeprefix("sip:").partition("@")[0]):
-        ksr.reply(403, "Not Your Address")
-        _tell(node, arrived, device, "refused", 403, "To is neither this device nor its user")
-        return 1
-    if _several_contacts():
-        ksr.reply(400, "One Contact Per Device")
-        _tell(node, arrived, device, "refused", 400, "More than one Contact")
-        return 1
+        return _refuse(
+            node, asked, arrived, device, 403, "Not Your Address", "To is neither this device nor its user"
+        )
+    if _several_contacts(asked):
+        return _refuse(node, asked, arrived, device, 400, "One Contact Per Device", "More than one Contact")
+    try:
+        # One that goes goes, whatever it says of push.
+        push = pn_params.of_contact(asked.header, node.push) if asked.granted else pn_params.NOTHING
+    except Refusal as refusal:
+        ksr.append_header_to_reply(f'Warning: 399 {node.settings.domain} "{refusal.explanation}"')
+        return _refuse(node, asked, arrived, device, refusal.code, refusal.phrase, refusal.explanation)
+    refresh_before = asked.refresh_before if push.tokens else 0
+    for body in pn_params.feature_caps(push, node.push, refresh_before):
+        ksr.append_header_to_reply(f"Feature-Caps: {body}")
     uri = node.device_uri(device)
     flow = ksr.remember_source()
     ended = ksr.table_get(wake.TABLE_ENDED, device)
@@ -38,20 +51,47 @@ def request(node: Node) -> int:
     result = ksr.save_binding(uri)
     if result < 0:
         ksr.reply_error()
-        _tell(node, arrived, device, "refused", 400, "Contact or Expires could not be understood")
+        _tell(node, asked, arrived, device, "refused", 400, "Contact or Expires could not be understood")
         return 1
     if ended:
         ksr.table_remove(wake.TABLE_ENDED, device)
     calls = _ring_held_calls(node, device, flow, arrived) if result in (1, 2) else []
     if result in (1, 3):
         _woke_or_slept(document)
-    _tell(node, arrived, device, _ACTIONS.get(result, "refreshed"), 200, "", calls)
+    action = _ACTIONS.get(result, "refreshed")
+    _tell(node, asked, arrived, device, action, 200, push.note, push.tokens, calls, refresh_before)
     return 1
 
 
-def _several_contacts() -> bool:
+class _Asked(NamedTuple):
+    """What a REGISTER asks for: its Contact, read once, and the seconds that it is granted."""
+
+    header: str
+    bound: contact.Contact
+    seconds: str
+    granted: int
+
+    @classmethod
+    def of(cls, header: str) -> _Asked:
+        bound = contact.parse(header)
+        seconds = bound.attributes.get("expires") or ksr.header("Expires")
+        return cls(header, bound, seconds, _granted(seconds))
+
+    @property
+    def refresh_before(self) -> int:
+        """How long before its end a device that refreshes by itself has to do so, 0 for any other (RFC 8599, 4.1.4)."""
+        return min(_REFRESH_BEFORE_S, self.granted * 2 // 3) if "+sip.pnsreg" in self.bound.attributes else 0
+
+
+def _refuse(node: Node, asked: _Asked, ts: float, device: str, code: int, phrase: str, reason: str) -> int:
+    ksr.reply(code, phrase)
+    _tell(node, asked, ts, device, "refused", code, reason)
+    return 1
+
+
+def _several_contacts(asked: _Asked) -> bool:
     """One device is one binding (S2): one that brought a hundred would be rung a hundred times."""
-    return bool(ksr.pv("$(hdr(Contact)[1])")) or contact.count(ksr.header("Contact")) > 1
+    return bool(ksr.pv("$(hdr(Contact)[1])")) or contact.count(asked.header) > 1
 
 
 def expired(node: Node) -> int:
@@ -86,7 +126,7 @@ def _pbx(node: Node, connection: str, arrived: float) -> int:
     if result == 4:
         return 1  # it asked for its binding, and made none
     source = f"{ksr.pv('$si')}:{ksr.pv_int('$sp')}"
-    seconds = _expires()
+    seconds = _Asked.of(ksr.header("Contact")).granted
     if result == 3:
         ksr.table_remove(wire.TABLE_ARRIVED, source)
     else:
@@ -98,13 +138,10 @@ def _pbx(node: Node, connection: str, arrived: float) -> int:
     return 1
 
 
-def _expires() -> int:
-    """Seconds the contact asks for, within what kamailio.cfg allows (registrar: default_expires, max_expires)."""
-    return min(_seconds(_asked(), 600), 7200)
-
-
-def _asked() -> str:
-    return contact.parse(ksr.header("Contact")).attributes.get("expires") or ksr.header("Expires")
+def _granted(seconds: str) -> int:
+    """Seconds a binding is granted, as kamailio.cfg has it (registrar: default_expires, min_expires, max_expires)."""
+    asked = _seconds(seconds, 600)
+    return asked and min(max(asked, 30), 7200)
 
 
 def _seconds(text: str, otherwise: int) -> int:
@@ -131,11 +168,17 @@ def _ring_held_calls(node: Node, device: str, flow: str, now: float) -> list[str
 
 
 def _tell(
-    node: Node, ts: float, device: str, action: str, code: int, reason: str, calls: list[str] | None = None
+    node: Node,
+    asked: _Asked,
+    ts: float,
+    device: str,
+    action: str,
+    code: int,
+    reason: str,
+    tokens: Sequence[wire.Token] = (),
+    calls: list[str] | None = None,
+    refresh_before: int = 0,
 ) -> None:
-    bound = contact.parse(ksr.header("Contact"))
-    expires = bound.attributes.get("expires") or ksr.header("Expires")
-    parameters = bound.parameters
     node.events.send(
         wire.RegisterEvent(
             ts=ts,
@@ -143,14 +186,14 @@ def _tell(
             action=action,
             reply=code,
             reason=reason,
-            contact=bound.uri,
-            expires=_seconds(expires, 0),
+            contact=asked.bound.uri[: pn_params.CONTACT_MAX],
+            expires=_seconds(asked.seconds, 0),
             source=f"{ksr.pv('$pr')}:{ksr.pv('$si')}:{ksr.pv_int('$sp')}",
             user_agent=ksr.pv("$ua"),
-            instance=bound.instance,
-            pn_provider=parameters.get("pn-provider", ""),
-            pn_param=parameters.get("pn-param", ""),
-            pn_prid=parameters.get("pn-prid", ""),
+            instance=asked.bound.instance,
+            tokens=[list(token) for token in tokens],
             calls=calls or [],
+            granted=asked.granted,
+            refresh_before=refresh_before,
         )
     )

@@ -21,6 +21,7 @@ class Settings:
     Call-IDs and dialog marks are derived from; ``media`` is False when calls never go through rtpengine;
     ``turn_lowest`` to ``turn_highest`` are the ports of ``address`` that our TURN server relays from, 0 without one;
     ``projection`` is the edge agent's file of documents, read at start;
+    ``push`` are the providers there are, as in pn-provider, separated by spaces, ``vapid`` the public key for Web Push;
     ``registers_per_second`` is the fastest that REGISTERs leave for all PBXs together, the other for one.
     """
 
@@ -37,6 +38,8 @@ class Settings:
     media: bool = True
     turn_lowest: int = 0
     turn_highest: int = 0
+    push: str = ""
+    vapid: str = ""
     registers_per_second: int = 500
     registers_per_second_per_pbx: int = 400
 

@@ -97,6 +97,8 @@ def _fits(value: object, kind: str) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if kind == "list[list[Any]]":
         return isinstance(value, list) and all(isinstance(item, list) for item in value)
+    if kind == "list[list[str]]":
+        return isinstance(value, list) and all(_fits(item, "list[str]") for item in value)
     if kind == "list[str]":
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
     if kind == "list[LineDevice]":
@@ -128,13 +130,24 @@ class HelloEvent(Event):
     pid: int
 
 
+class Token(NamedTuple):
+    """A push token as a device brings it: ``control.domain.push.PushToken``."""
+
+    provider: str
+    app: str
+    environment: str
+    kind: str
+    token: str
+
+
 @dataclass
 class RegisterEvent(Event):
     """A device's REGISTER was answered.
 
-    ``action`` is ``added``, ``refreshed``, ``removed``, ``queried`` or ``refused``; ``reply`` the status sent; the ``pn_*`` are
-    the raw RFC 8599 parameters of the Contact URI, unescaped, empty when absent. ``calls`` are the held calls this
-    binding was joined to.
+    ``action`` is ``added``, ``refreshed``, ``removed``, ``queried`` or ``refused``; ``reply`` the status sent, ``reason`` what is
+    to be said of it. ``tokens`` are the push tokens of the Contact (RFC 8599), each a Token as a list; none: it brings none.
+    ``calls`` are the held calls this binding was joined to. ``expires`` are the seconds asked for, ``granted`` those it
+    got; ``refresh_before``: the device has said that it refreshes by itself, this many seconds before the end (0: it has not).
     """
 
     type: ClassVar[str] = "register"
@@ -147,10 +160,22 @@ class RegisterEvent(Event):
     source: str = ""
     user_agent: str = ""
     instance: str = ""
-    pn_provider: str = ""
-    pn_param: str = ""
-    pn_prid: str = ""
+    tokens: list[list[str]] = field(default_factory=list, repr=False)
     calls: list[str] = field(default_factory=list)
+    granted: int = 0
+    refresh_before: int = 0
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> RegisterEvent:
+        """Build the event from parsed JSON; raises WireError, which does not show the tokens."""
+        tokens = raw.get("tokens", [])
+        if not _fits(tokens, "list[list[str]]") or any(len(item) != len(Token._fields) for item in tokens):
+            raise WireError("RegisterEvent.tokens: each is a list of five texts")
+        return super().from_dict(raw)
+
+    def each_token(self) -> list[Token]:
+        """The tokens, by name."""
+        return [Token(*item) for item in self.tokens]
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import structlog
 
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 class Intake:
-    """Sorts events. ``push_tokens`` reads a REGISTER's pn-*; None: it has none that can be used.
+    """Sorts events.
 
     ``media_ended`` is told of each call whose media is over;
     ``hello`` is called when Kamailio has started. ``counters`` sums up what Kamailio counted.
@@ -41,14 +41,12 @@ class Intake:
         waker: Waker,
         tokens: TokenBook,
         remember: Callable[[Entry], None],
-        push_tokens: Callable[[RegisterEvent], Sequence[PushToken] | None],
         media_ended: Callable[[MediaEndEvent], None],
         hello: Callable[[], None],
     ) -> None:
         self._waker = waker
         self._tokens = tokens
         self._remember = remember
-        self._push_tokens = push_tokens
         self._media_ended = media_ended
         self._hello = hello
         self.counters: Counter[str] = Counter()
@@ -81,11 +79,13 @@ class Intake:
     def _register(self, event: RegisterEvent) -> None:
         self._waker.register(event)
         if event.action in ("added", "refreshed"):
-            brought = self._push_tokens(event)
-            if brought is not None:
+            brought = tuple(
+                PushToken(t.provider, t.app, t.environment, t.token, t.kind) for t in event.each_token()
+            )
+            if brought:
                 change = self._tokens.put(event.device, brought, event.ts)
                 if change:
-                    self._remember(TokensBrought(event.device, tuple(brought), event.ts, change))
+                    self._remember(TokensBrought(event.device, brought, event.ts, change))
         self._remember(event)
 
     def _upstream(self, event: UpstreamEvent) -> None:

@@ -7,6 +7,9 @@ import json
 from pathlib import Path
 
 from control.host.errors import PrepareError
+from control.push.errors import PushCredentialsError
+from control.push.providers import pn_names
+from control.push.webpush import vapid
 from control.settings import Settings, TurnSettings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -56,8 +59,20 @@ def kemi_json(settings: Settings) -> str:
         "media": True,
         "turn_lowest": turn.relay_min if turn else 0,
         "turn_highest": turn.relay_max if turn else 0,
+        "push": " ".join(pn_names(settings.push)),
+        "vapid": _vapid(settings),
     }
     return json.dumps(values, indent=1) + "\n"
+
+
+def _vapid(settings: Settings) -> str:
+    """The public key that browsers subscribe with, empty without Web Push."""
+    if "webpush" not in settings.push:
+        return ""
+    try:
+        return vapid.public_key(settings.push["webpush"].key_file)
+    except PushCredentialsError as error:
+        raise PrepareError(str(error)) from None
 
 
 def tls_cfg(settings: Settings) -> str:

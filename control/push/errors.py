@@ -1,8 +1,7 @@
-"""What can go wrong while pushing. No error but the first two leaves this package: the rest end in a verdict.
+"""What can go wrong while pushing. No error but the first leaves this package: the rest end in a verdict.
 
 PushError
 ├── PushCredentialsError     the key or the service account file cannot be used; raised by ``start``
-├── PnParamsError            a device's pn-* parameters cannot be served; raised by ``pn_params.parse``
 └── NoAnswerError            the provider has not answered; ``reason`` says why
     ├── ConnectFailedError   no connection, no access token: nothing was sent
     ├── UnansweredError      sent, then the stream or the connection broke: perhaps processed
@@ -22,18 +21,6 @@ class PushCredentialsError(PushError):
     """A provider's key or service account cannot be used. The text names the file and what it should hold."""
 
     id = "push-credentials"
-
-
-class PnParamsError(PushError):
-    """A device's RFC 8599 parameters cannot be served; ``explanation`` is meant for the app's maker."""
-
-    id = "push-pn-params"
-    status = 555  # Push Notification Service Not Supported, RFC 8599 §14.2
-
-    def __init__(self, parameter: str, explanation: str) -> None:
-        super().__init__(f"{parameter}: {explanation}")
-        self.parameter = parameter
-        self.explanation = explanation
 
 
 class NoAnswerError(PushError):

@@ -24,20 +24,31 @@ from control.push.webpush.settings import WebPushSettings
 class Registered:
     """One provider: the dataclass of its table ``[push.<name>]``, and what makes it from that and a clock.
 
-    If it has several tables, ``[push.<name>.<one>]``: a Mapping of that dataclass, and what makes a list.
+    If it has several tables, ``[push.<name>.<one>]``: a Mapping of that dataclass, and what makes a list. ``pn_names`` are
+    its names in pn-provider (RFC 8599), when it is not its own or those of its tables.
     """
 
     settings: Any
     make: Callable[[Any, Clock], Provider | list[Provider]]
+    pn_names: tuple[str, ...] = ()
 
 
 PROVIDERS: Mapping[str, Registered] = {
-    ApnsProvider.name: Registered(ApnsSettings, ApnsProvider),
+    ApnsProvider.name: Registered(ApnsSettings, ApnsProvider, ("apns", "apns.dev")),
     FcmProvider.name: Registered(FcmSettings, FcmProvider),
     WebPushProvider.name: Registered(WebPushSettings, WebPushProvider),
     "http": Registered(Mapping[str, PusherSettings], pushers),
     LogProvider.name: Registered(LogSettings, LogProvider),
 }
+
+
+def pn_names(settings: Mapping[str, Any]) -> list[str]:
+    """The providers there are by their names in a REGISTER's pn-provider (RFC 8599)."""
+    names: list[str] = []
+    for provider, tables in settings.items():
+        own = tables if isinstance(tables, Mapping) else (provider,)
+        names += PROVIDERS[provider].pn_names or own
+    return names
 
 
 def configured(settings: Mapping[str, Any], clock: Clock = time.time) -> list[Provider]:

@@ -82,7 +82,10 @@ class Edge:
                 identity_key_file=secrets / "identity.key",
             )
             self._settings = Settings(
-                home=self.home, edge=edge, rtpengine=RtpengineSettings(ng_port=ng, control=self.address)
+                home=self.home,
+                edge=edge,
+                rtpengine=RtpengineSettings(ng_port=ng, control=self.address),
+                push={"apns": None},  # what the phones say they have; Kamailio is told the names alone
             )
         return self._settings
 

@@ -25,6 +25,7 @@ sys.path[:] = _path  # kemi.main arranges the path of the process it is loaded i
 
 DOMAIN = "nightbell.test"
 EVENTS_KEY = "events-key"
+VAPID = "BPublicKeyOfWebPush"
 IDENTITY_KEY = "00112233445566778899aabbccddeeff"
 PBX = Origin("192.0.2.7", 5060)
 PHONE = Origin("198.51.100.20", 40000)
@@ -68,6 +69,8 @@ def kemi_json(events: str, **changes: Any) -> dict[str, Any]:
         "events_key": EVENTS_KEY,
         "identity_key": IDENTITY_KEY,
         "media": True,
+        "push": "apns apns.dev fcm webpush",
+        "vapid": VAPID,
     } | changes
 
 

@@ -28,13 +28,11 @@ from control.edge.rtpengine import Rtpengine
 from control.edge.tokens import TokenBook
 from control.edge.wake_limits import WakeLimits
 from control.edge.waker import Waker
-from control.push import pn_params
 from control.push.dispatcher import Dispatcher
-from control.push.errors import PnParamsError
 from control.push.providers import configured
 from control.settings import Settings
 from control.store.session import Store
-from kemi.wire import TABLE_AGENT, RegisterEvent
+from kemi.wire import TABLE_AGENT
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +100,6 @@ class Agent:
             waker=self._waker,
             tokens=self._tokens,
             remember=self._recorder.put,
-            push_tokens=_push_tokens,
             media_ended=self._media.ended,
             hello=self._kamailio_found,
         )
@@ -226,12 +223,3 @@ class Agent:
     def _drop_token(self, device: str, token: PushToken, change: int, known_at: float | None) -> None:
         log.info("token-dead", device=device, provider=token.provider, token=token.fingerprint)
         self._recorder.put(TokenDied(device, token, change, known_at))
-
-
-def _push_tokens(event: RegisterEvent) -> list[PushToken] | None:
-    try:
-        tokens = pn_params.parse(event.pn_provider, event.pn_param, event.pn_prid)
-    except PnParamsError as error:
-        log.warning("push-parameters-refused", device=event.device, why=str(error))
-        return None
-    return tokens or None

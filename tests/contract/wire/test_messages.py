@@ -45,6 +45,7 @@ _BY_TYPE: dict[str, st.SearchStrategy[Any]] = {
         st.tuples(_text, st.integers(0), st.integers(0), _floats, _floats, _text, _floats).map(list),
         max_size=3,
     ),
+    "list[list[str]]": st.lists(st.lists(_text, min_size=5, max_size=5), max_size=3),
     "list[LineDevice]": st.lists(st.builds(wire.LineDevice, id=_text, push=st.booleans()), max_size=3),
 }
 
@@ -98,7 +99,9 @@ def test_line_breaks_and_other_tricks_stay_within_their_field(nasty: str) -> Non
 
 
 def test_a_huge_field_comes_back_whole() -> None:
-    event = wire.RegisterEvent(1.0, "d", "added", 200, pn_prid="t" * 1_000_000)
+    event = wire.RegisterEvent(
+        1.0, "d", "added", 200, tokens=[["fcm", "1", "production", "voip", "t" * 1_000_000]]
+    )
     assert wire.decode_event(event.encode().encode()) == event
 
 
@@ -106,7 +109,7 @@ def test_every_event_fits_a_datagram_with_the_largest_contact_that_is_kept() -> 
     """2048 bytes is what module registrar takes (contact_max_size); six bytes is the longest a character gets."""
     wide = "é" * 2048
     event = wire.RegisterEvent(
-        1.0, "d", "added", 200, contact=wide, pn_prid=wide, pn_param=wide, instance=wide
+        1.0, "d", "added", 200, contact=wide, tokens=[["fcm", "", "production", "voip", wide]], instance=wide
     )
     assert len(event.encode()) < wire.MAX_DATAGRAM
 

@@ -22,7 +22,7 @@ from control.settings import Settings, load, render
 from control.store.models import CallStep
 from control.store.session import Store
 from demo.sandbox import ProviderSandbox
-from kemi.wire import Event, RegisterEvent, WakeEvent
+from kemi.wire import Event, RegisterEvent, Token, WakeEvent
 from tests.integration.edge.kamailio import SmallKamailio
 from tests.integration.edge.waiting import until
 
@@ -138,9 +138,7 @@ class Rig:
             reply=200,
             contact=f"sip:{self.device}@192.0.2.9;pn-prid={prid}",
             expires=600,
-            pn_provider="apns",
-            pn_param=f"TEAM123456.{TOPIC}",
-            pn_prid=prid,
+            tokens=[list(Token("apns", TOPIC, "production", "voip", prid))],
             calls=calls or [],
         )
 

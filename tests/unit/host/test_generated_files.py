@@ -68,6 +68,8 @@ def test_kemi_json_has_what_the_scripts_read(settings: Settings) -> None:
         "media": True,
         "turn_lowest": 0,
         "turn_highest": 0,
+        "push": "",
+        "vapid": "",
     }
 
 

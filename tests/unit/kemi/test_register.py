@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kemi import wire
-from tests.fakes.edge import ALICE, ALICE_AOR, DOMAIN, PHONE, Device, Edge, codes, replies
+from kemi import pn_params, wire
+from tests.fakes.edge import ALICE, ALICE_AOR, DOMAIN, PHONE, VAPID, Device, Edge, codes, replies
+from tests.fakes.kamailio import Message
 
 URI = f"sip:{DOMAIN}"
 
@@ -151,15 +152,15 @@ def test_p7_the_push_parameters_are_told_with_the_device_that_authenticated(edge
     )
     edge.register(ALICE, contact=contact)
     (event,) = told(edge)
-    assert (event.device, event.pn_provider, event.pn_prid) == (ALICE.id, "apns", "aa:voip")
-    assert event.pn_param == "TEAM.org.example.phone.voip&remote"
-    assert (event.instance, event.expires) == ("urn:uuid:1234", 300)
+    assert event.device == ALICE.id
+    assert event.each_token() == [wire.Token("apns", "org.example.phone.voip", "production", "voip", "aa")]
+    assert (event.instance, event.expires, event.granted) == ("urn:uuid:1234", 300, 300)
 
 
 def test_p7_a_long_token_fits(edge: Edge) -> None:
     edge.with_person(ALICE)
     edge.register(ALICE, contact=f"<{ALICE.contact};pn-provider=fcm;pn-param=1;pn-prid={'t' * 1500}>")
-    assert told(edge)[0].pn_prid == "t" * 1500
+    assert told(edge)[0].each_token()[0].token == "t" * 1500
 
 
 def test_a_device_whose_document_was_withdrawn_is_unknown(edge: Edge) -> None:
@@ -186,3 +187,104 @@ def test_s2_a_device_brings_one_contact(edge: Edge, more: str) -> None:
     assert codes(edge.register(ALICE, more)) == [400]
     assert bindings(edge) == []
     assert [(event.action, event.reply) for event in told(edge)] == [("refused", 400)]
+
+
+# ------------------------------------------------------------------------------------------------ push (RFC 8599)
+
+APNS = "pn-provider=apns;pn-param=TEAM123456.org.example.phone.voip;pn-prid=aa11"
+
+
+def with_push(edge: Edge, parameters: str, more: str = "", expires: int = 600) -> Message:
+    (reply,) = replies(edge.register(ALICE, contact=f"<{ALICE.contact};{parameters}>{more}", expires=expires))
+    return reply
+
+
+def test_the_200_says_by_what_the_device_is_pushed_to(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    assert with_push(edge, APNS).all("Feature-Caps") == ['*;+sip.pns="apns"']
+
+
+def test_a_query_is_told_all_providers_and_brings_no_token(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    assert with_push(edge, "pn-provider").all("Feature-Caps") == [
+        '*;+sip.pns="apns"',
+        '*;+sip.pns="apns.dev"',
+        '*;+sip.pns="fcm"',
+        f'*;+sip.pns="webpush";+sip.vapid="{VAPID}"',
+    ]
+    assert [event.tokens for event in told(edge)] == [[]]
+
+
+def test_a_register_without_push_is_answered_without(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    (reply,) = replies(edge.register(ALICE))
+    assert reply.all("Feature-Caps") == []
+
+
+def test_p9_an_unsupported_provider_is_answered_555_and_the_binding_there_is_stays(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    edge.register(ALICE)
+    edge.events()
+    reply = with_push(edge, "pn-provider=firebase;pn-param=1;pn-prid=t")
+    assert (reply.code, reply.get("Warning")) == (
+        555,
+        f'399 {DOMAIN} "pn-provider firebase is not registered; send fcm"',
+    )
+    assert reply.all("Feature-Caps") == []
+    assert bindings(edge) == [ALICE.contact]
+    (event,) = told(edge)
+    assert (event.action, event.reply, event.tokens) == ("refused", 555, [])
+    assert event.reason == "pn-provider firebase is not registered; send fcm"
+
+
+@pytest.mark.parametrize(
+    "prid", ["aa%0d%0aX-Evil:%201", "a" * 1500, "%00", "%E2%80%A8", "%ff", '%22%5c"', "aa:remote"]
+)
+def test_p9_a_token_that_cannot_be_one_is_refused_and_nothing_is_lost(edge: Edge, prid: str) -> None:
+    edge.with_person(ALICE)
+    edge.register(ALICE)
+    edge.events()
+    reply = with_push(edge, f"pn-provider=apns;pn-param=TEAM123456.org.example.phone.voip;pn-prid={prid}")
+    assert reply.code == 400
+    assert bindings(edge) == [ALICE.contact]
+    assert [(event.action, event.reply, event.tokens) for event in told(edge)] == [("refused", 400, [])]
+    assert "Evil" not in reply.first + reply.get("Warning")
+
+
+def test_p7_a_token_of_5000_bytes_is_refused_with_the_limit(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    reply = with_push(edge, f"pn-provider=fcm;pn-param=1;pn-prid={'t' * 5000}")
+    assert (reply.code, reply.first.endswith("Contact Too Long")) == (400, True)
+    assert "2048 bytes" in reply.get("Warning")
+    (event,) = told(edge)
+    assert (event.action, len(event.contact)) == ("refused", 2048)
+
+
+def test_a_device_that_leaves_may_say_of_push_what_it_likes(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    edge.register(ALICE)
+    assert with_push(edge, "pn-provider=firebase", expires=0).code == 200
+    assert bindings(edge) == []
+
+
+def test_a_device_that_can_only_be_told_of_messages_learns_it_from_the_register_log(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    with_push(edge, "pn-provider=apns;pn-param=TEAM123456.org.example.phone;pn-prid=aa11")
+    (event,) = told(edge)
+    assert (event.reply, event.reason) == (200, pn_params.CANNOT_RING)
+    assert event.each_token()[0].kind == "alert"
+
+
+@pytest.mark.parametrize(("expires", "before"), [(600, 120), (7200, 120), (30, 20), (10, 20)])
+def test_a_device_that_refreshes_by_itself_is_told_when(edge: Edge, expires: int, before: int) -> None:
+    edge.with_person(ALICE)
+    reply = with_push(edge, APNS, ";+sip.pnsreg", expires)
+    assert reply.get("Feature-Caps") == f'*;+sip.pns="apns";+sip.pnsreg="{before}"'
+    (event,) = told(edge)
+    assert (event.refresh_before, event.granted) == (before, max(expires, 30))
+
+
+def test_one_that_does_not_say_so_is_not(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    with_push(edge, APNS)
+    assert told(edge)[0].refresh_before == 0

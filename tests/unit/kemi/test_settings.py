@@ -35,7 +35,7 @@ def test_without_the_environment_the_error_says_what_to_set(monkeypatch: pytest.
         settings.load()
 
 
-@pytest.mark.parametrize("key", sorted(set(kemi_json("")) - {"media"}))
+@pytest.mark.parametrize("key", sorted(set(kemi_json("")) - {"media", "push", "vapid"}))
 def test_a_missing_setting_is_named(tmp_path: Path, key: str) -> None:
     contents = kemi_json("127.0.0.1:5098")
     del contents[key]
