@@ -22,7 +22,7 @@ def device_as_dict(found: DeviceStanding, *, details: bool = False) -> dict[str,
         "wake_times": _times(found.times),
     }
     if details:
-        result["tokens"] = [_token(token) for token in found.tokens]
+        result["tokens"] = [token_as_dict(token) for token in found.tokens]
         result["wakes"] = [_wake(wake) for wake in found.wakes]
     return result
 
@@ -44,7 +44,7 @@ def _times(found: WakeTimes | None) -> dict[str, Any] | None:
     return {"count": found.count, "p50_s": round(found.p50, 3), "p95_s": round(found.p95, 3)}
 
 
-def _token(token: PushToken) -> dict[str, Any]:
+def token_as_dict(token: PushToken) -> dict[str, Any]:
     """A push token without the token. Times are UNIX seconds."""
     return {
         "provider": token.provider,

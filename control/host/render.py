@@ -8,8 +8,7 @@ from pathlib import Path
 
 from control.host.errors import PrepareError
 from control.push.errors import PushCredentialsError
-from control.push.providers import pn_names
-from control.push.webpush import vapid
+from control.push.providers import pn_names, vapid_key
 from control.settings import Settings, TurnSettings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -67,10 +66,8 @@ def kemi_json(settings: Settings) -> str:
 
 def _vapid(settings: Settings) -> str:
     """The public key that browsers subscribe with, empty without Web Push."""
-    if "webpush" not in settings.push:
-        return ""
     try:
-        return vapid.public_key(settings.push["webpush"].key_file)
+        return vapid_key(settings.push)
     except PushCredentialsError as error:
         raise PrepareError(str(error)) from None
 

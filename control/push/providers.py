@@ -18,6 +18,7 @@ from control.push.log.settings import LogSettings
 from control.push.port import Clock, Provider
 from control.push.webpush.provider import WebPushProvider
 from control.push.webpush.settings import WebPushSettings
+from control.push.webpush.vapid import public_key
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,26 @@ PROVIDERS: Mapping[str, Registered] = {
 }
 
 
+def names(settings: Mapping[str, Any]) -> list[str]:
+    """The providers there are, by the names that push tokens have them by."""
+    return [
+        one
+        for name, tables in settings.items()
+        for one in (tables if isinstance(tables, Mapping) else (name,))
+    ]
+
+
+def vapid_key(settings: Mapping[str, Any]) -> str:
+    """The public key that browsers subscribe with, empty without Web Push. Raises PushCredentialsError."""
+    webpush = settings.get(WebPushProvider.name)
+    return "" if webpush is None else public_key(webpush.key_file)
+
+
 def pn_names(settings: Mapping[str, Any]) -> list[str]:
     """The providers there are by their names in a REGISTER's pn-provider (RFC 8599)."""
-    names: list[str] = []
-    for provider, tables in settings.items():
-        own = tables if isinstance(tables, Mapping) else (provider,)
-        names += PROVIDERS[provider].pn_names or own
-    return names
+    return [
+        one for name, tables in settings.items() for one in PROVIDERS[name].pn_names or names({name: tables})
+    ]
 
 
 def configured(settings: Mapping[str, Any], clock: Clock = time.time) -> list[Provider]:

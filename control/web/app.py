@@ -7,13 +7,15 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, jsonify, render_template, request
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from werkzeug.exceptions import HTTPException, NotFound, SecurityError
 
 from control.domain.errors import AmbiguousError, DomainError, GoneError, NotFoundError
 from control.settings import LOOPBACK_NAMES, Settings
 from control.store.session import Store
-from control.web import api, devices, health, live, pages
+from control.web import api, device_tokens, devices, health, live, pages
 from control.web.phone import api as phone_api
 from control.web.phone import pages as phone_pages
 
@@ -44,11 +46,13 @@ def create_app(
     phone = urlsplit(settings.phone_url).hostname or ""
     app.config["TRUSTED_HOSTS"] = _trusted({*own, phone})
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    limiter = Limiter(get_remote_address, app=app, storage_uri="memory://")
     opened = store or Store.open(settings.database.url, settings.home)
     app.register_blueprint(health.blueprint(opened, clock))
     app.register_blueprint(api.blueprint(opened))
     app.register_blueprint(devices.blueprint(settings, opened, clock))
     app.register_blueprint(pages.blueprint(opened, clock))
+    app.register_blueprint(device_tokens.blueprint(settings, opened, limiter, clock))
     app.register_blueprint(phone_api.blueprint(settings, opened, clock))
     app.register_blueprint(phone_pages.blueprint(settings))
     if phone not in own:

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
-from werkzeug.exceptions import Unauthorized
 
 from control.domain.errors import InvalidFieldError
 from control.domain.secret import Secret
-from control.services import people, phone_links
+from control.services import phone_links
 from control.settings import Settings
 from control.store.session import Store
+from control.web.device_login import device_of_request
 from control.web.phone.account import Accounts
 
 _LONGEST = 200  # characters of a code; ours has 32
@@ -35,15 +35,8 @@ def blueprint(settings: Settings, store: Store, clock: Callable[[], float]) -> B
 
     @routes.get("/account")
     def account() -> Response:
-        given = request.authorization
         with store.read() as session:
-            device = None
-            if given is not None and given.type == "basic" and given.username and given.password:
-                secret = Secret(given.password)
-                device = people.device_by_password(session, given.username, secret, settings.edge.domain)
-            if device is None:
-                raise Unauthorized("This phone's credential is not valid any more: ask for a new link.")
-            return jsonify(accounts.of(device, clock()))
+            return jsonify(accounts.of(device_of_request(session, settings.edge.domain), clock()))
 
     return routes
 

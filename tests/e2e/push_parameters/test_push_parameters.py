@@ -5,6 +5,7 @@ from __future__ import annotations
 from sipmessage import Response
 
 from control.domain.push import PushToken
+from control.push.providers import vapid_key
 from control.services import registrations, tokens
 from demo.phone import digest
 from demo.phone.message import parse
@@ -95,6 +96,7 @@ async def test_a_query_is_told_what_there_is(stack: Stack) -> None:
         '*;+sip.pns="apns"',
         '*;+sip.pns="apns.dev"',
         '*;+sip.pns="fcm"',
+        f'*;+sip.pns="webpush";+sip.vapid="{vapid_key(stack.settings.push)}"',
     ]
 
 
