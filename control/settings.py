@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,17 @@ class DatabaseSettings:
 
 @dataclass(frozen=True)
 class RtpengineSettings:
-    """``tree`` is the folder of an rtpengine unpacked from another Debian release.
+    """One media relay; calls are spread over all of them by ``weight``.
 
-    None: the one scripts/bootstrap has unpacked if there is one, else the system's own.
+    ``control`` is where it takes orders, ``address`` where its media goes, empty: ``edge.address``. One that does not run
+    ``here`` is started by somebody else. ``tree`` is the folder of an rtpengine unpacked from another Debian release; None:
+    the one scripts/bootstrap has unpacked if there is one, else the system's own.
     """
 
+    name: str = "rtpengine"
+    weight: int = 1
+    here: bool = True
+    address: str = ""
     ng_port: int = 2223
     rtp_min: int = 30000
     rtp_max: int = 39999
@@ -166,7 +173,7 @@ class Settings:
     home: Path
     edge: EdgeSettings = field(default_factory=EdgeSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
-    rtpengine: RtpengineSettings = field(default_factory=RtpengineSettings)
+    rtpengine: tuple[RtpengineSettings, ...] = (RtpengineSettings(),)
     turn: TurnSettings | None = None  # None: there is no [turn], and no TURN server
     web: WebSettings = field(default_factory=WebSettings)
     phone: PhoneSettings = field(default_factory=PhoneSettings)
@@ -225,6 +232,16 @@ class Settings:
     def location_db(self) -> Path:
         """Kamailio's bindings (usrloc)."""
         return self.state_dir / "location.db"
+
+    @property
+    def media_db(self) -> Path:
+        """Kamailio's table of media relays, and which of them are drained."""
+        return self.state_dir / "media.db"
+
+    @property
+    def media_addresses(self) -> tuple[str, ...]:
+        """Where media goes, each once."""
+        return tuple(dict.fromkeys(relay.address or self.edge.address for relay in self.rtpengine))
 
     @property
     def projection_db(self) -> Path:
@@ -304,7 +321,7 @@ def parse(raw: Mapping[str, Any], home: Path) -> Settings:
         home=home,
         edge=read(EdgeSettings, tables.get("edge", {}), "edge", home),
         database=_database(read(DatabaseSettings, tables.get("database", {}), "database", home), home),
-        rtpengine=read(RtpengineSettings, tables.get("rtpengine", {}), "rtpengine", home),
+        rtpengine=_relays(tables["rtpengine"], home) if "rtpengine" in tables else Settings.rtpengine,
         turn=read(TurnSettings, tables["turn"], "turn", home) if "turn" in tables else None,
         web=read(WebSettings, tables.get("web", {}), "web", home),
         phone=read(PhoneSettings, tables.get("phone", {}), "phone", home),
@@ -325,16 +342,27 @@ def parse(raw: Mapping[str, Any], home: Path) -> Settings:
     return settings
 
 
-def render(tables: Mapping[str, Mapping[str, str | int | bool | Path | list[str]]]) -> str:
-    """The text of a ``nightbell.toml`` with these tables, for whoever writes one."""
+Table = Mapping[str, str | int | bool | Path | list[str]]
+
+
+def render(tables: Mapping[str, Table | Sequence[Table]]) -> str:
+    """The text of a ``nightbell.toml`` with these tables and lists of tables, for whoever writes one."""
     lines: list[str] = []
-    for name, values in tables.items():
-        lines.append(f"[{name}]")
+    for heading, values in _headed(tables):
+        lines.append(heading)
         for key, value in values.items():
             # JSON's strings, numbers and booleans are TOML's too.
             lines.append(f"{key} = {json.dumps(str(value) if isinstance(value, Path) else value)}")
         lines.append("")
     return "\n".join(lines)
+
+
+def _headed(tables: Mapping[str, Table | Sequence[Table]]) -> Iterator[tuple[str, Table]]:
+    for name, given in tables.items():
+        if isinstance(given, Mapping):
+            yield f"[{name}]", given
+        else:
+            yield from ((f"[[{name}]]", each) for each in given)
 
 
 def _database(database: DatabaseSettings, home: Path) -> DatabaseSettings:
@@ -347,23 +375,16 @@ def _database(database: DatabaseSettings, home: Path) -> DatabaseSettings:
 
 
 def _check(settings: Settings) -> None:
-    edge, media, web = settings.edge, settings.rtpengine, settings.web
+    edge, web = settings.edge, settings.web
     if not edge.domain or any(c in edge.domain for c in " !;@<>\"'/\\"):
         raise MalformedSettingError(f"edge.domain must be a host name, not {edge.domain!r}")
     _check_address("edge.address", edge.address)
-    _check_address("rtpengine.control", media.control)
+    for relay in settings.rtpengine:
+        _check_relay(relay)
+    _check_relays(settings.rtpengine)
     if not _check_address("web.address", web.address).is_loopback:
         raise MalformedSettingError(
             f"web.address {web.address} is not loopback; the pages have no logins yet: use 127.0.0.1"
-        )
-    for name in ("rtp_min", "rtp_max"):
-        if not 1 <= getattr(media, name) <= 65535:
-            raise MalformedSettingError(
-                f"rtpengine.{name} must be a port between 1 and 65535, not {getattr(media, name)}"
-            )
-    if media.rtp_min >= media.rtp_max:
-        raise MalformedSettingError(
-            f"rtpengine.rtp_min {media.rtp_min} must be below rtpengine.rtp_max {media.rtp_max}"
         )
     if settings.turn is not None:
         _check_turn(settings.turn)
@@ -396,6 +417,57 @@ def _check_wake(wake: WakeSettings) -> None:
             raise MalformedSettingError(
                 f"wake.{name} must be between 0 (no limit) and 10000000 calls a minute, not {getattr(wake, name)}"
             )
+
+
+_PROGRAMS = ("kamailio", "edge", "web", "turn")  # their pid and log files have these names
+
+
+def _relays(raw: object, home: Path) -> tuple[RtpengineSettings, ...]:
+    if not isinstance(raw, list) or not raw:
+        raise MalformedSettingError("rtpengine must be a list: write [[rtpengine]], once for each of them")
+    return tuple(
+        read(RtpengineSettings, each, f"rtpengine[{number}]", home) for number, each in enumerate(raw, 1)
+    )
+
+
+def _check_relay(relay: RtpengineSettings) -> None:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", relay.name) or relay.name in _PROGRAMS:
+        raise MalformedSettingError(
+            f"rtpengine.name must be small letters, digits and hyphens, and none of {', '.join(_PROGRAMS)}; not {relay.name!r}"
+        )
+    _check_address("rtpengine.control", relay.control)
+    if relay.address:
+        _check_address("rtpengine.address", relay.address)
+    if not 1 <= relay.weight <= 100:
+        raise MalformedSettingError(f"rtpengine.weight must be between 1 and 100, not {relay.weight}")
+    for name in ("rtp_min", "rtp_max"):
+        if not 1 <= getattr(relay, name) <= 65535:
+            raise MalformedSettingError(
+                f"rtpengine.{name} must be a port between 1 and 65535, not {getattr(relay, name)}"
+            )
+    if relay.rtp_min >= relay.rtp_max:
+        raise MalformedSettingError(
+            f"rtpengine.rtp_min {relay.rtp_min} must be below rtpengine.rtp_max {relay.rtp_max}"
+        )
+
+
+def _check_relays(relays: tuple[RtpengineSettings, ...]) -> None:
+    for number, relay in enumerate(relays):
+        for other in relays[:number]:
+            if relay.name == other.name:
+                raise MalformedSettingError(
+                    f"rtpengine.name {relay.name!r} is there twice: give each of them its own"
+                )
+            if (relay.control, relay.ng_port) == (other.control, other.ng_port):
+                raise MalformedSettingError(
+                    f"rtpengine.ng_port {relay.ng_port} is that of {other.name} and of {relay.name}"
+                )
+            if relay.address == other.address and not (
+                relay.rtp_max < other.rtp_min or other.rtp_max < relay.rtp_min
+            ):
+                raise MalformedSettingError(
+                    f"rtpengine.rtp_min to rtp_max of {other.name} and of {relay.name} overlap: give each its own ports"
+                )
 
 
 def _check_turn(turn: TurnSettings) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Container
 _CANDIDATES = range(10000, 20000)
 RTP_OF_PBX = (20000, 20999)
 RELAY_OF_TURN = (21000, 21999)
-RTP_OF_RTPENGINE = (30000, 31999)
+RTP_OF_RTPENGINE = ((30000, 31999), (32000, 32699))  # of the first, and of a second one
 
 
 def free_ports(address: str, count: int, besides: Container[int] = ()) -> list[int]:

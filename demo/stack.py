@@ -38,7 +38,7 @@ BUNDLE = "org.nightbell.demo"  # the app on the demo's phones
 TOPICS = {"apns": f"{BUNDLE}.voip", "fcm": BUNDLE}
 VAPID_KEY = "secrets/vapid.pem"
 PORTS = (
-    *("sip", "tls", "ws", "wss", "park", "events", "ng", "turn", "turns"),
+    *("sip", "tls", "ws", "wss", "park", "events", "ng", "ng2", "turn", "turns"),
     *("web", "apns", "fcm", "webpush", "control"),
 )
 
@@ -70,10 +70,16 @@ class DemoDevice:
 
 
 class Stack:
-    """One such folder. What runs outlives this object; another one for the same folder finds it again."""
+    """One such folder, with the media relays of these names.
 
-    def __init__(self, home: Path, address: str = "127.0.0.1") -> None:
+    What runs outlives this object; another one for the same folder finds it again.
+    """
+
+    def __init__(
+        self, home: Path, address: str = "127.0.0.1", relays: tuple[str, ...] = ("rtpengine",)
+    ) -> None:
         self.home = home.absolute()
+        self.relays = relays
         self.address = address
         self.domain = DOMAIN
         self.pbx = TestPbx(self.home / "pbx", address)
@@ -138,8 +144,8 @@ class Stack:
 
     @property
     def rtpengine(self) -> Process:
-        """The media relay."""
-        return self.installation.rtpengine
+        """The media relay, the first one if there are two."""
+        return self.installation.relays[0]
 
     @property
     def sandbox_process(self) -> Process:
@@ -375,12 +381,18 @@ class Stack:
                     "address": self.address,
                     **{f"{name}_port": ports[name] for name in ("sip", "tls", "ws", "wss", "park", "events")},
                 },
-                "rtpengine": {
-                    "ng_port": ports["ng"],
-                    "rtp_min": RTP_OF_RTPENGINE[0],
-                    "rtp_max": RTP_OF_RTPENGINE[1],
-                    "control": self.address,
-                },
+                "rtpengine": [
+                    {
+                        "name": name,
+                        "ng_port": ports[port],
+                        "rtp_min": lowest,
+                        "rtp_max": highest,
+                        "control": self.address,
+                    }
+                    for name, port, (lowest, highest) in zip(
+                        self.relays, ("ng", "ng2"), RTP_OF_RTPENGINE, strict=False
+                    )
+                ],
                 "turn": {
                     "port": ports["turn"],
                     "tls_port": ports["turns"],

@@ -221,8 +221,7 @@ class _Play:
         )
         _check(to_bob, f"Bob does not hear Alice's {ALICE_TONE} Hz")
         _check(to_alice, f"Alice does not hear Bob's {BOB_TONE} Hz")
-        media = self.stack.settings.rtpengine
-        packets = await asyncio.to_thread(relayed_packets, media.control, media.ng_port, incoming.call_id)
+        packets = await asyncio.to_thread(relayed_packets, self.stack.settings, incoming.call_id)
         _check(packets > 0, "the audio does not flow through rtpengine")
         self._tell(
             time.time(),

@@ -14,6 +14,7 @@ from control.cli.devices import device
 from control.cli.init import init
 from control.cli.journal import journal
 from control.cli.keys import keys
+from control.cli.media import media
 from control.cli.registrations import alarms, register_log
 from control.cli.users import user
 from control.cli.web import web
@@ -84,6 +85,6 @@ def main() -> None:
 
 
 for _command in (
-    init, user, device, connection, journal, register_log, alarms, keys, web, *host.commands, *edge.commands
+    init, user, device, connection, journal, register_log, alarms, keys, media, web, *host.commands, *edge.commands
 ):  # fmt: skip
     main.add_command(_command)

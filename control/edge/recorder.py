@@ -85,8 +85,20 @@ class MediaMeasured:
     quality: Quality
 
 
+@dataclass(frozen=True)
+class RelaySeen:
+    """A media relay answers, or does not any more; ``why`` then says what happened. ``at`` is UNIX seconds."""
+
+    name: str
+    at: float
+    up: bool
+    why: str
+
+
 TokenChange = TokensBrought | TokenDied | TokenQuarantined | TokenCorrected
-Entry = Step | DeviceWake | MediaMeasured | RegisterEvent | TokenChange | UpstreamSeen | RefreshEvent
+Entry = (
+    Step | DeviceWake | MediaMeasured | RelaySeen | RegisterEvent | TokenChange | UpstreamSeen | RefreshEvent
+)
 
 
 class Ledger(Protocol):

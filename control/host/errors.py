@@ -5,6 +5,8 @@ HostError
 ├── StopError         a program did not end, even when killed
 ├── ProgramMissingError   a program, or a file of one, is not installed
 ├── PrepareError      generated files cannot be written, or a value does not fit in them
+│   └── UnknownRelayError   (relays.py) no such rtpengine in the settings
+├── NgError           (ng.py) rtpengine did not answer a question, or refused it
 └── RpcError          (rpc.py) Kamailio did not answer a question, or refused it
 """
 

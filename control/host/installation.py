@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import datetime
+import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from control.host import readiness, render, tables
+from control.host import readiness, relays, render, tables
 from control.host.certificates import ensure_certificate
-from control.host.errors import PrepareError
+from control.host.errors import PrepareError, ProgramMissingError
 from control.host.files import ensure_secret, write_private, write_public
 from control.host.process import Process, Program
 from control.host.tree import TREES, Tree
-from control.settings import Settings
+from control.settings import RtpengineSettings, Settings
 
 _RTPENGINE_TREE = TREES / "rtpengine"
 
@@ -30,10 +32,12 @@ class Installation:
     settings: Settings
 
     @property
-    def rtpengine(self) -> Process:
-        """The media relay."""
-        settings = self.settings
-        media = settings.rtpengine
+    def relays(self) -> tuple[Process, ...]:
+        """The media relays that run here."""
+        return tuple(self.relay(relay) for relay in self.settings.rtpengine if relay.here)
+
+    def relay(self, media: RtpengineSettings) -> Process:
+        """One media relay."""
         arguments = (
             "--config-file=none",
             "--table=-1",  # in userspace: no kernel module
@@ -41,15 +45,16 @@ class Installation:
             "--log-stderr",
             "--log-level=5",  # from 7 on it writes keys
             "--delete-delay=0",  # s; the ports of a call that is over are free at once
-            f"--interface={settings.edge.address}",
+            f"--interface={media.address or self.settings.edge.address}",
             f"--listen-ng={media.control}:{media.ng_port}",
             f"--port-min={media.rtp_min}",
             f"--port-max={media.rtp_max}",
         )
-        # Unless told otherwise the unpacked one, if there is one: Debian 12's own is open to CVE-2023-51275.
-        tree = media.tree or (_RTPENGINE_TREE if _RTPENGINE_TREE.exists() else None)
-        command = Tree(tree).command("usr/bin/rtpengine", *arguments) if tree else ("rtpengine", *arguments)
-        return self._process("rtpengine", command, lambda: readiness.ng(media.control, media.ng_port))
+        return self._process(
+            media.name,
+            _rtpengine(media, *arguments),
+            lambda: readiness.ng(media.control, media.ng_port),
+        )
 
     @property
     def turn(self) -> Process | None:
@@ -96,7 +101,7 @@ class Installation:
     def processes(self) -> tuple[Process, ...]:
         """All of them, in the order of starting."""
         turn = (self.turn,) if self.turn else ()
-        return (self.rtpengine, *turn, self.kamailio, self.edge, self.web)
+        return (*self.relays, *turn, self.kamailio, self.edge, self.web)
 
     def prepare(self) -> None:
         """Write everything the programs read that can be made from the settings. Raises HostError."""
@@ -117,6 +122,7 @@ class Installation:
             )
         tables.ensure_location(settings.location_db)
         tables.ensure_projection(settings.projection_db)
+        relays.write(settings)
         self._check_memory()
 
     def _check_memory(self) -> None:
@@ -132,13 +138,13 @@ class Installation:
     def up(self) -> Iterator[tuple[str, bool]]:
         """Start what does not run; yields each name once ready, and if it was started. Raises HostError."""
         self.prepare()
-        # Kamailio looks for rtpengine once at its start, and then not again for a while. The others wait for nobody.
-        yield "rtpengine", self.rtpengine.start()
-        others = [process for process in self.processes if process.program.name != "rtpengine"]
-        begun = [(process, process.begin()) for process in others]
-        for process, started in begun:
-            process.wait_ready()
-            yield process.program.name, started
+        # Kamailio looks for its relays once at its start, and then not again for a while. The others wait for nobody.
+        first, everything = self.relays, self.processes
+        for group in (first, everything[len(first) :]):
+            begun = [(process, process.begin()) for process in group]
+            for process, started in begun:
+                process.wait_ready()
+                yield process.program.name, started
 
     def down(self) -> Iterator[tuple[str, bool]]:
         """Stop everything; yields each name once it is gone, and whether it ran. Raises StopError."""
@@ -168,3 +174,22 @@ class Installation:
         # The same interpreter, found without a search: the console script stands beside it.
         script = Path(sys.executable).with_name("nightbell")
         return (str(script), command, "--home", str(self.settings.home))
+
+
+def _rtpengine(media: RtpengineSettings, *arguments: str) -> tuple[str, ...]:
+    # Unless told otherwise the unpacked one, if there is one: Debian 12's own is open to CVE-2023-51275.
+    tree = media.tree or (_RTPENGINE_TREE if _RTPENGINE_TREE.exists() else None)
+    return Tree(tree).command("usr/bin/rtpengine", *arguments) if tree else ("rtpengine", *arguments)
+
+
+def rtpengine_version(media: RtpengineSettings) -> str:
+    """What the program that ``up`` starts for this relay says it is, such as ``12.5.1.31-1``. Raises ProgramMissingError."""
+    command = _rtpengine(media, "--version")
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ProgramMissingError(f"{command[0]} cannot be asked for its version: {error}") from None
+    found = re.search(r"Version: (\S+)", said.stdout + said.stderr)
+    if found is None:
+        raise ProgramMissingError(f"{media.name} does not say its version; it says {said.stderr[:200]!r}")
+    return found.group(1)

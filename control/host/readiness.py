@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import secrets
 import socket
 from pathlib import Path
 
+from control.host import ng as control_ng
 from control.host import rpc
+from control.host.ng import NgError
 from control.host.rpc import RpcError
 
 _PATIENCE = 0.5  # seconds for one answer; the question is asked again
@@ -15,15 +16,10 @@ _PATIENCE = 0.5  # seconds for one answer; the question is asked again
 
 def ng(address: str, port: int) -> bool:
     """Whether rtpengine answers a ping on its control port."""
-    cookie = secrets.token_hex(4)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-        link.settimeout(_PATIENCE)
-        try:
-            link.connect((address, port))
-            link.send(f'{cookie} {{"command":"ping"}}'.encode())
-            return b"pong" in link.recv(2048)
-        except OSError:
-            return False
+    try:
+        return control_ng.ask(address, port, "ping", within=_PATIENCE).get("result") == "pong"
+    except NgError:
+        return False
 
 
 def kamailio(rpc_socket: Path, address: str, sip_port: int) -> bool:

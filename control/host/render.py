@@ -30,7 +30,7 @@ def kamailio_cfg(settings: Settings, repository: Path = REPOSITORY) -> str:
         "NB_LOCATION_DB": settings.location_db,
         "NB_PROJECTION_DB": settings.projection_db,
         "NB_TLS_CONFIG": settings.run_dir / "tls.cfg",
-        "NB_RTPENGINE": f"udp:{settings.rtpengine.control}:{settings.rtpengine.ng_port}",
+        "NB_MEDIA_DB": settings.media_db,
         "NB_WORKERS": edge.workers,
         "NB_KEMI": repository / "kemi" / "main.py",
         "NB_DOMAIN": edge.domain,
@@ -94,7 +94,9 @@ ca_list = {settings.tls_dir / "ca.pem"}
 def turnserver_conf(settings: Settings, turn: TurnSettings) -> str:
     """run/turnserver.conf: a TURN server that leads to our own media relay and nowhere else. It holds a secret."""
     address = settings.edge.address
-    loopback = "allow-loopback-peers\n" if ipaddress.ip_address(address).is_loopback else ""
+    media = settings.media_addresses
+    allowed = "\n".join(f"allowed-peer-ip={each}" for each in media)
+    loopback = "allow-loopback-peers\n" if any(ipaddress.ip_address(m).is_loopback for m in media) else ""
     return f"""# Written by `nightbell up` from nightbell.toml; changes here are lost.
 listening-ip={address}
 relay-ip={address}
@@ -124,7 +126,7 @@ log-file=stdout
 simple-log
 # Whoever has a credential may reach the media relay, and nobody else: not this host's loopback, not a network behind it,
 # not the Internet. What is allowed goes before what is denied.
-{loopback}allowed-peer-ip={address}
+{loopback}{allowed}
 denied-peer-ip=0.0.0.0-255.255.255.255
 denied-peer-ip=::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff
 """

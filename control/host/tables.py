@@ -1,4 +1,4 @@
-"""The two SQLite files of Kamailio, empty: its bindings, and what its hash tables load when it starts."""
+"""The SQLite files of Kamailio, empty: its bindings, its media relays, and what its hash tables load when it starts."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ PROJECTED = (*LOADED, TABLE_UPSTREAM)
 def ensure_location(path: Path, schema_dir: Path = SCHEMA_DIR) -> None:
     """Make the table of bindings from Kamailio's own schema, unless it is there."""
     _ensure(path, "location", _schema(schema_dir, "standard") + _schema(schema_dir, "usrloc"))
+
+
+def ensure_relays(path: Path, schema_dir: Path = SCHEMA_DIR) -> None:
+    """Make the table of media relays from Kamailio's own schema, unless it is there."""
+    _ensure(path, "rtpengine", _schema(schema_dir, "standard") + _schema(schema_dir, "rtpengine"))
 
 
 def ensure_projection(path: Path, schema_dir: Path = SCHEMA_DIR) -> None:

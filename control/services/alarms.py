@@ -12,6 +12,7 @@ from control.domain.text import printable
 from control.store.models import Alarm
 
 REGISTRATION_STOPPED = "registration-stopped"  # subject: connection id
+MEDIA_RELAY_DOWN = "media-relay-down"  # subject: its name in the settings
 
 
 @dataclass(frozen=True)

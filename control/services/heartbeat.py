@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -17,6 +18,13 @@ def beat(session: Session, name: str, at: float, detail: Mapping[str, object] | 
     text = json.dumps(dict(detail or {}), separators=(",", ":"))
     session.merge(Heartbeat(name=name, at=at, detail=text))
     session.flush()
+
+
+def facts(session: Session, name: str) -> dict[str, Any]:
+    """What it said of itself at its last beat; empty if there has never been one."""
+    row = session.get(Heartbeat, name)
+    found: dict[str, Any] = json.loads(row.detail) if row is not None else {}
+    return found
 
 
 def age(session: Session, name: str, now: float) -> float | None:

@@ -22,6 +22,7 @@ def blueprint(store: Store, clock: Callable[[], float]) -> Blueprint:
         try:
             with store.read() as session:
                 age = heartbeat.age(session, heartbeat.EDGE, clock())
+                relays = heartbeat.facts(session, heartbeat.EDGE).get("relays", {})
                 standing = alarms.count(session)
         except SQLAlchemyError as error:
             # Its text may hold the URL, and so a password: the kind of error is all that is said.
@@ -38,6 +39,9 @@ def blueprint(store: Store, clock: Callable[[], float]) -> Blueprint:
             "status": "ok" if alive else "degraded",
             "database": {"ok": True},
             "edge": edge,
+            "media": {
+                name: {"ok": alive and calls is not None, "calls": calls} for name, calls in relays.items()
+            },
             "alarms": standing,
         }
         return jsonify(state), 200 if alive else 503

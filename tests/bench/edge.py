@@ -84,7 +84,7 @@ class Edge:
             self._settings = Settings(
                 home=self.home,
                 edge=edge,
-                rtpengine=RtpengineSettings(ng_port=ng, control=self.address),
+                rtpengine=(RtpengineSettings(ng_port=ng, control=self.address),),
                 push={"apns": None},  # what the phones say they have; Kamailio is told the names alone
             )
         return self._settings

@@ -23,6 +23,7 @@ from control.edge.projection_db import ProjectionDb
 from control.edge.projector import Projector
 from control.edge.receiver import Receiver
 from control.edge.recorder import Recorder, TokenDied
+from control.edge.relay_watch import RelayWatch
 from control.edge.rpc import KamailioRpc
 from control.edge.rtpengine import Rtpengine
 from control.edge.tokens import TokenBook
@@ -92,10 +93,9 @@ class Agent:
             caller_in_push=settings.wake.caller_in_push,
             now=time.time,
         )
-        media = settings.rtpengine
-        self._media = MediaCollector(
-            [Rtpengine("rtpengine", media.control, media.ng_port)], self._recorder.put
-        )
+        relays = [Rtpengine(each.name, each.control, each.ng_port) for each in settings.rtpengine]
+        self._media = MediaCollector(relays, self._recorder.put)
+        self._relays = RelayWatch(relays, self._recorder.put, time.time)
         self._intake = Intake(
             waker=self._waker,
             tokens=self._tokens,
@@ -119,6 +119,7 @@ class Agent:
                 asyncio.create_task(self._recorder.run(), name="recorder"),
                 asyncio.create_task(self._projector.run(), name="projector"),
                 asyncio.create_task(self._beat(), name="heartbeat"),
+                asyncio.create_task(self._relays.run(), name="relays"),
             ]
             if await self._until(self._projector.ready, tasks):
                 self._announced = True
@@ -213,6 +214,7 @@ class Agent:
             "rpc": dict(self._rpc.counters),
             "journal": {**self._recorder.counters, **self._ledger.counters},
             "media": dict(self._media.counters),
+            "relays": dict(self._relays.calls),
             "projection": dict(self._projector.counters),
             "sip": dict(self._intake.counters),
         }

@@ -21,6 +21,7 @@ from control.edge.projector import Changes, Where
 from control.edge.recorder import (
     Entry,
     MediaMeasured,
+    RelaySeen,
     TokenCorrected,
     TokenDied,
     TokenQuarantined,
@@ -200,6 +201,11 @@ def _write(session: Session, entries: Sequence[Entry], waits: WaitPolicy) -> Non
     upstream.record(session, [report for entry in entries for report in _reports(entry)])
     for entry in entries:
         match entry:
+            case RelaySeen(name, at, True):
+                alarms.clear(session, alarms.MEDIA_RELAY_DOWN, at, name)
+            case RelaySeen(name, at, False, why):
+                text = f"The media relay {name} does not answer; new calls take the others, if there are any: {why}"
+                alarms.sound(session, alarms.MEDIA_RELAY_DOWN, name, text, at)
             case MediaMeasured(call, at, quality):
                 journal.record_quality(session, call, at, quality)
             case TokensBrought(device, brought, at):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from control.settings import home_from, load, parse, render
+from control.settings import Table, home_from, load, parse, render
 from control.settings_table import (
     MalformedSettingError,
     SettingsError,
@@ -45,7 +45,7 @@ def test_an_empty_file_gives_the_defaults_with_absolute_paths() -> None:
     assert settings.edge.sip_port == 5060
     assert settings.edge.events_key_file == HOME / "secrets/events.key"
     assert settings.database.url == f"sqlite:///{HOME}/state/control.db"
-    assert settings.rtpengine.tree is None
+    assert [(relay.name, relay.tree) for relay in settings.rtpengine] == [("rtpengine", None)]
     assert settings.push == {}
     assert settings.rpc_socket == HOME / "run/kamailio.rpc"
 
@@ -84,15 +84,19 @@ def test_an_address_of_the_phone_that_no_browser_would_use_is_refused(
 
 
 def test_what_is_rendered_is_read_back(tmp_path: Path) -> None:
-    tables: dict[str, dict[str, str | int | bool | Path]] = {
+    tables: dict[str, Table | Sequence[Table]] = {
         "edge": {"domain": "example.org", "sip_port": 15060},
-        "rtpengine": {"tree": Path("/trees/rtp"), "ng_port": 12000},
+        "rtpengine": [
+            {"name": "east", "tree": Path("/trees/rtp"), "ng_port": 12000, "rtp_max": 34999},
+            {"name": "west", "ng_port": 12001, "rtp_min": 35000},
+        ],
         "push.apns": {"key_file": "secrets/apns.p8", "key_id": "K1", "team_id": "T1", "port": 2197},
     }
     (tmp_path / "nightbell.toml").write_text(render(tables), "utf-8")
     settings = load(tmp_path)
     assert (settings.edge.domain, settings.edge.sip_port) == ("example.org", 15060)
-    assert settings.rtpengine.tree == Path("/trees/rtp")
+    assert [(r.name, r.ng_port) for r in settings.rtpengine] == [("east", 12000), ("west", 12001)]
+    assert settings.rtpengine[0].tree == Path("/trees/rtp")
     assert list(settings.push) == ["apns"]
     assert settings.push["apns"].key_file == tmp_path / "secrets/apns.p8"
     assert settings.push["apns"].ca_file is None
@@ -125,7 +129,24 @@ def test_a_postgresql_url_is_taken_as_it_is_and_never_shown() -> None:
         ("[edge]\naddress = 'localhost'", MalformedSettingError, "edge.address"),
         ("[edge]\ndomain = 'a b'", MalformedSettingError, "edge.domain"),
         ('[edge]\ndomain = "a\\nb"', MalformedSettingError, "edge.domain"),
-        ("[rtpengine]\nrtp_min = 40000\nrtp_max = 30000", MalformedSettingError, "rtpengine.rtp_min"),
+        ("[[rtpengine]]\nrtp_min = 40000\nrtp_max = 30000", MalformedSettingError, "rtpengine.rtp_min"),
+        ("[rtpengine]\nng_port = 2223", MalformedSettingError, r"write \[\[rtpengine\]\]"),
+        ("[[rtpengine]]\nng_prot = 2223", UnknownSettingError, r"rtpengine\[1\].ng_prot"),
+        ("[[rtpengine]]\nname = 'kamailio'", MalformedSettingError, "rtpengine.name"),
+        ("[[rtpengine]]\nname = '../x'", MalformedSettingError, "rtpengine.name"),
+        ("[[rtpengine]]\nweight = 0", MalformedSettingError, "rtpengine.weight"),
+        ("[[rtpengine]]\naddress = 'here'", MalformedSettingError, "rtpengine.address"),
+        ("[[rtpengine]]\n[[rtpengine]]", MalformedSettingError, "'rtpengine' is there twice"),
+        (
+            "[[rtpengine]]\nname='a'\n[[rtpengine]]\nname='b'",
+            MalformedSettingError,
+            "ng_port 2223 is that of a",
+        ),
+        (
+            "[[rtpengine]]\nname='a'\n[[rtpengine]]\nname='b'\nng_port=2224",
+            MalformedSettingError,
+            "overlap",
+        ),
         ("[database]\nurl = 'sqlite://'", MalformedSettingError, "database.url"),
         ("[push.apns]\nkey_id = 'K'\nteam_id = 'T'", MalformedSettingError, "push.apns.key_file"),
         ("[push.webpush]", MalformedSettingError, "push.webpush.contact is missing"),
