@@ -85,8 +85,18 @@ def test_health_is_good_while_the_edge_agent_beats(client: FlaskClient, store: S
         "status": "ok",
         "database": {"ok": True},
         "edge": {"ok": True, "heartbeat_age_s": 1.5},
+        "media": {},
         "alarms": 0,
     }
+
+
+def test_health_names_each_media_relay(client: FlaskClient, store: Store) -> None:
+    relays = {"east": 3, "west": None}
+    with store.write() as session:
+        heartbeat.beat(session, heartbeat.EDGE, NOW - 1.5, {"relays": relays})
+    answer = client.get("/health").json
+    assert answer is not None
+    assert answer["media"] == {"east": {"ok": True, "calls": 3}, "west": {"ok": False, "calls": None}}
 
 
 @pytest.mark.parametrize("last", [None, NOW - 60])
