@@ -8,7 +8,8 @@ import pytest
 
 from demo.phone import Call
 from tests.e2e.scene import ALICE, BOB, CALLER_TONE, Scene
-from tests.e2e.stranger_baresip.baresip import Baresip, StartedByPush
+from tests.e2e.started_by_push import StartedByPush
+from tests.e2e.stranger_baresip.baresip import Baresip
 
 
 async def echoes(call: Call) -> bool:
