@@ -223,13 +223,14 @@ class Stack:
     async def wait_wakeable(self, device: DemoDevice, within: float = 5.0) -> None:
         """Return once Kamailio knows that this device has brought a push token."""
 
-        def has_push() -> bool:
-            line = self.table(TABLE_LINE, device.aor)
-            return line is not None and any(
-                d.id == device.id and d.push for d in LineDoc.decode(line).devices
-            )
+        await self.eventually(
+            lambda: self.device_can_be_woken(device.user, device.id), f"{device.id} can be woken", within
+        )
 
-        await self.eventually(has_push, f"{device.id} can be woken", within)
+    def device_can_be_woken(self, user: str, device_id: str) -> bool:
+        """Whether Kamailio knows that a person's device has a push token."""
+        line = self.table(TABLE_LINE, f"sip:{user}@{self.domain}")
+        return line is not None and any(d.id == device_id and d.push for d in LineDoc.decode(line).devices)
 
     async def remove_device(self, device_id: str) -> None:
         """Remove an app install, and wait until Kamailio does not know it any more."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from control.push.webpush.settings import WebPushSettings
-from control.push.webpush.vapid import public_key
+from control.push.providers import vapid_key
 from control.services.ice import TurnServer, ice_servers
 from control.settings import Settings
 from control.store.models import Device
@@ -17,8 +16,7 @@ class Accounts:
     def __init__(self, settings: Settings) -> None:
         self._domain = settings.edge.domain
         self._websocket = settings.phone_websocket
-        webpush = settings.push.get("webpush")
-        self._vapid_key = public_key(webpush.key_file) if isinstance(webpush, WebPushSettings) else None
+        self._vapid_key = vapid_key(settings.push) or None
         self._turn = _turn(settings)
 
     def of(self, device: Device, now: float) -> dict[str, Any]:

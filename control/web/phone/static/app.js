@@ -110,6 +110,7 @@ async function open(account) {
   openSettings({ phone, worker, store, said, signOut });
   view("phone");
   $("number").focus();
+  if (document.visibilityState === "visible") clearNotifications();
   await phone.start().catch(() => {}); // its state says why
   // Brought again each time: the browser may have another address for pushes now, and what is not brought ages.
   if ((await store.get("push")) && phone?.account.vapid_key) await phone.enablePush(worker).catch(complain);
@@ -180,11 +181,18 @@ function taken(call) {
   sound();
   call.addEventListener("state", async () => {
     sound();
+    if (call.state !== "incoming") clearNotifications();
     if (call.state !== "ended") return;
     const { began, direction, number, name, seconds, outcome, words } = call;
     await store.remember({ began, direction, number, name, seconds, outcome, words });
     showHistory(await store.calls(), dial);
   });
+}
+
+/** What a push has shown is told by the page itself now. The browser that answers gets no other word of it. */
+async function clearNotifications() {
+  const shown = (await worker?.getNotifications?.().catch(() => [])) ?? [];
+  for (const notification of shown) notification.close();
 }
 
 function sound() {
@@ -221,6 +229,8 @@ $("forget").addEventListener("click", async () => {
 addEventListener("beforeunload", (event) => {
   if (phone?.calls.some((call) => call.state !== "ended")) event.preventDefault();
 });
+
+document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && clearNotifications());
 
 addEventListener("hashchange", () => location.hash.length > 1 && location.reload());
 

@@ -205,7 +205,7 @@ export class Phone extends EventTarget {
   _media() {
     return {
       mediaConstraints: { audio: true, video: false },
-      pcConfig: { iceServers: this.account.ice_servers ?? [], bundlePolicy: "max-bundle" },
+      pcConfig: { iceServers: this.account.ice_servers ?? [] },
     };
   }
 
