@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 VERSION = 1
@@ -355,8 +355,21 @@ def decode_event(datagram: bytes) -> Event:
 # --------------------------------------------------------------------------------------------- documents
 
 
+class _Document(_Message):
+    """What equals its default is left out: there may be 100,000 of them, and a reader assumes it."""
+
+    def encode(self) -> str:
+        """The document as one line of JSON."""
+        plain = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != _default(f)}
+        return dumps({"v": VERSION, **plain})
+
+
+def _default(f: Field[Any]) -> object:
+    return f.default if f.default_factory is MISSING else f.default_factory()
+
+
 @dataclass
-class DeviceDoc(_Message):
+class DeviceDoc(_Document):
     """Table ``device``; key: the device id, which is also its digest username.
 
     ``ha1`` is MD5(id:realm:password) in hex; ``aor`` the person it belongs to; ``connection`` the one its outbound calls take.
@@ -402,7 +415,7 @@ class LineDoc(_Message):
 
 
 @dataclass
-class ConnectionDoc(_Message):
+class ConnectionDoc(_Document):
     """Table ``connection``; key: the connection id, which is also its contact user at the PBX.
 
     ``next_hop`` is a SIP URI whose host is an IP address (``sip:192.0.2.7:5060;transport=udp``); ``sources`` the
@@ -437,7 +450,7 @@ class ConnectionDoc(_Message):
 
 
 @dataclass
-class NumberDoc(_Message):
+class NumberDoc(_Document):
     """Table ``number``: the AoRs that a number of a trunk rings."""
 
     aors: list[str]
@@ -467,7 +480,7 @@ def unmask(value: str, key: bytes, label: str) -> str:
 
 
 @dataclass
-class UpstreamDoc(_Message):
+class UpstreamDoc(_Document):
     """Table ``upstream``; key: the connection id. What a registration needs to go on after a restart as if nothing had been.
 
     ``due`` (next REGISTER) and ``expires_at`` are UNIX times in seconds; ``cseq`` the last one used; ``nc`` the uses of ``nonce``.

@@ -11,7 +11,7 @@ from tests.bench.population import phones
 from tests.bench.progress import Progress
 
 GOAL = 1.3
-_ROUNDS = 7
+_ROUNDS = 5
 
 
 def measure(home: Path, repository: Path, progress: Progress, scale: float) -> list[Figure]:

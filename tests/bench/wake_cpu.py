@@ -12,7 +12,7 @@ from tests.bench.population import phones
 from tests.bench.progress import Progress
 
 GOAL = 1.3
-_ROUNDS = 5
+_ROUNDS = 3
 _RATE = 150.0  # calls a second: far from what would make calls wait for each other
 
 

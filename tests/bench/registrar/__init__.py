@@ -23,9 +23,10 @@ _PEER_NAME = "kamailio uac"
 # The cost of a refresh is measured with both at work, thousands a second: at a leisurely pace most of it is the kernel
 # waking processes up, which is no matter of the registrar's. Our own pace would not allow that.
 _BUSY_ACCOUNTS, _BUSY_LIFE, _BUSY_LIFE_PEER, _BUSY_PACE = 7_500, 7, 24, 20_000
-_BUSY_ROUNDS = 3
+_BUSY_ROUNDS = 2
 _BUSY_LEAST = 3_000  # in a trial: with fewer there is nothing to measure
 _WATCH = 15.0  # seconds after a restart
+_PACE = 500  # REGISTERs a second at most, of our own accord
 
 
 def measure(home: Path, repository: Path, progress: Progress, scale: float) -> list[Figure]:
@@ -109,7 +110,7 @@ def _hold_ours(
     keeper.start()
     answered: list[float] = []
     try:
-        found = rounds.hold(ours, held, pbx, rest, progress)
+        found = rounds.hold(ours, held, pbx, rest, len(held) / _PACE, progress)
         _tell(ours, found, progress)
         first_call.register(ours.settings.location_db)
         again = rounds.restart(
@@ -129,7 +130,7 @@ def _hold_peer(
     rest = _rest(peer, progress)
     peer.prepare(held)
     try:
-        found = rounds.hold(peer, held, pbx, rest, progress)
+        found = rounds.hold(peer, held, pbx, rest, peer.delay, progress)
         _tell(peer, found, progress)
         again = rounds.restart(peer, len(held), pbx, peer.delay + _WATCH, lambda _: None)
         progress.result(f"{peer.name}: after the kill {again}")
