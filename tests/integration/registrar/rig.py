@@ -62,7 +62,7 @@ class Rig:
         }
         self.home.mkdir(parents=True, exist_ok=True)
         (self.home / "secrets").mkdir(exist_ok=True)
-        text = render({"edge": edge, "rtpengine": {"ng_port": ng}})
+        text = render({"edge": edge, "rtpengine": [{"ng_port": ng}]})
         (self.home / FILE_NAME).write_text(text, encoding="utf-8")
 
     def close(self) -> None:
