@@ -233,6 +233,17 @@ def tm_suspend(milliseconds: int) -> bool:
     return int(KSR.tmx.t_suspend()) > 0
 
 
+def tm_wait(milliseconds: int) -> None:
+    """Give the branches of this transaction so long to answer."""
+    KSR.tm.t_set_fr(milliseconds, milliseconds)
+
+
+def tm_continue(transaction: str, route: str) -> bool:
+    """Take up a transaction that was held, from another request's handler or a timer; False when it is held no more."""
+    index, _, label = transaction.partition(":")
+    return int(KSR.tmx.t_continue(int(index), int(label), route)) > 0
+
+
 def tm_cancelled() -> bool:
     """In a failure route: whether the caller gave up."""
     return int(KSR.tm.t_is_canceled()) > 0
@@ -277,6 +288,11 @@ def is_bound(uri: str) -> bool:
 def branch_to(uri: str) -> bool:
     """Add the binding of ``uri`` as a branch of the request; False when there is none."""
     return int(KSR.registrar.lookup_to_dset(LOCATION, uri)) > 0
+
+
+def branch_to_uri(uri: str) -> None:
+    """Add a URI as a branch of the request."""
+    KSR.corex.append_branch_uri(uri)
 
 
 def branches() -> int:
@@ -345,6 +361,11 @@ def table_put(table: str, key: str, value: str) -> bool:
 def table_set_for(table: str, key: str, value: str, seconds: int) -> None:
     """Set the value at ``key``, to vanish by itself."""
     KSR.htable.sht_setxs(table, key, value, seconds)
+
+
+def table_count(table: str, key: str) -> int:
+    """Add one to the number at ``key``; the number after that."""
+    return int(KSR.htable.sht_inc(table, key))
 
 
 def table_remove(table: str, key: str) -> None:

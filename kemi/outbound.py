@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from kemi import auth, call_mark, contact, ksr, media, nat, trust, wire
@@ -20,8 +21,7 @@ def invite(node: Node) -> int:
     device, document = auth.device(node)
     if document is None:
         return 1
-    call, number = call_mark.new_reference(), unquote(ksr.pv("$rU"))
-    connection = connections.get(document.connection)
+    call = call_mark.new_reference()
     node.events.call(
         call,
         "invite-in",
@@ -29,37 +29,21 @@ def invite(node: Node) -> int:
         connection=document.connection,
         aor=document.aor,
         direction="out",
-        callee=number,
+        callee=called(),
         sip_call_id=ksr.pv("$ci"),
     )
-    if connection is None or not (connection.next_hop or connection.ha1_inbound):
-        return _refuse(node, call, 404, "This device has no connection for calls out")
-    # A PBX that registers at us is where it came from.
-    next_hop = connection.next_hop or ksr.binding_flow(node.device_uri(document.connection))
-    if not next_hop:
-        return _refuse(node, call, 480, "The PBX of this connection is not registered here")
-    if not _NUMBER.fullmatch(number):
-        return _refuse(node, call, 484, "The number has characters that no PBX understands")
+    going = way(node, document.connection, called())
+    if isinstance(going, NoWay):
+        return _refuse(node, call, going.code, going.reason)
 
-    relayed = connection.media == "relay" and node.settings.media
-    trust.remove_claims()
-    trust.remove_credentials()
-    # The way to the PBX is ours to say, and the PBX must not be sent round by others.
-    ksr.remove_header("Route")
-    nat.public_contact()
+    relayed = going.connection.media == "relay" and node.settings.media
     node.stay_in_dialog(Mark(call, relayed, outbound=True, caller=call_mark.short_tag(ksr.pv("$ft"))))
     ksr.track_dialog()
     ksr.pv_set(_CALL, call)
     ksr.pv_set(_CONNECTION, document.connection)
     if relayed:
         media.relay_this_call()
-    _in_the_name_of(connection, number, next_hop)
-    if contact.transport_of(next_hop) == "udp":
-        # Else a call that came by TCP leaves by whatever UDP socket Kamailio likes best, which may be the park socket.
-        ksr.send_from(f"udp:{node.settings.address}:{node.settings.sip_port}")
-    route = ksr.table_get(wire.TABLE_SERVICE_ROUTE, document.connection)
-    if route:
-        ksr.append_header(f"Route: {route}")
+    leave_by(node, going)
     ksr.tm_routes("ksr_branch_pbx", "ksr_reply_pbx", "ksr_failure_pbx")
     if not ksr.tm_relay():
         ksr.reply_error()
@@ -67,12 +51,62 @@ def invite(node: Node) -> int:
     return 1
 
 
-def _in_the_name_of(connection: wire.ConnectionDoc, number: str, next_hop: str) -> None:
+@dataclass(frozen=True)
+class Way:
+    """How a device's request gets out: over ``connection``, whose id is ``id``, to ``number``, by ``next_hop``."""
+
+    id: str
+    connection: wire.ConnectionDoc
+    number: str
+    next_hop: str
+
+
+@dataclass(frozen=True)
+class NoWay:
+    """Why it does not: the answer to the device."""
+
+    code: int
+    reason: str
+
+
+def called() -> str:
+    """The number in the Request-URI."""
+    return unquote(ksr.pv("$rU"))
+
+
+def way(node: Node, name: str, number: str) -> Way | NoWay:
+    """The way out to a number through the PBX of connection ``name``."""
+    connection = connections.get(name)
+    if connection is None or not (connection.next_hop or connection.ha1_inbound):
+        return NoWay(404, "This device has no connection for calls out")
+    # A PBX that registers at us is where it came from.
+    next_hop = connection.next_hop or ksr.binding_flow(node.device_uri(name))
+    if not next_hop:
+        return NoWay(480, "The PBX of this connection is not registered here")
+    if not _NUMBER.fullmatch(number):
+        return NoWay(484, "The number has characters that no PBX understands")
+    return Way(name, connection, number, next_hop)
+
+
+def leave_by(node: Node, going: Way) -> None:
+    """Make the request one of the connection's, on its way to the PBX."""
+    trust.remove_claims()
+    trust.remove_credentials()
+    # The way to the PBX is ours to say, and the PBX must not be sent round by others.
+    ksr.remove_header("Route")
+    nat.public_contact()
+    connection = going.connection
     ksr.replace_from("", f"sip:{connection.user}@{connection.domain}")
-    called = f"sip:{quote(number, safe='*+._~-')}@{connection.domain}"
-    ksr.replace_to(called)
-    ksr.set_ruri(called)
-    ksr.set_next_hop(next_hop)
+    target = f"sip:{quote(going.number, safe='*+._~-')}@{connection.domain}"
+    ksr.replace_to(target)
+    ksr.set_ruri(target)
+    ksr.set_next_hop(going.next_hop)
+    if contact.transport_of(going.next_hop) == "udp":
+        # Else what came by TCP leaves by whatever UDP socket Kamailio likes best, which may be the park socket.
+        ksr.send_from(f"udp:{node.settings.address}:{node.settings.sip_port}")
+    route = ksr.table_get(wire.TABLE_SERVICE_ROUTE, going.id)
+    if route:
+        ksr.append_header(f"Route: {route}")
 
 
 def branch(node: Node) -> int:
@@ -101,25 +135,35 @@ def failure(node: Node) -> int:
         node.events.call(call, "cancelled", code=487)
         return 1
     code = ksr.tm_reply_code()
-    if code in (401, 407) and _authenticate(node, call, code):
-        return 1
+    if code in (401, 407) and answer_challenge(node, call, ksr.pv(_CONNECTION), code):
+        # The reply routes were consumed by the first round.
+        ksr.tm_routes("ksr_branch_pbx", "ksr_reply_pbx", "ksr_failure_pbx")
+        if ksr.tm_relay():
+            return 1
     media.end_if_relayed()
     if code in (401, 407):
-        # The PBX's challenge is not for the device: it would answer with its own password, for ever.
-        ksr.append_header_to_reply(
-            'Reason: SIP;cause=403;text="The PBX refused the credential of the connection"'
-        )
-        ksr.tm_reply(403, "Connection Refused By PBX")
-        code = 403
+        code = refused_by_pbx()
     node.events.call(call, "failed", code=code)
     return 1
 
 
-def _authenticate(node: Node, call: str, code: int) -> bool:
-    """Send the INVITE again with the credential; False when there is none for that realm, or it was refused already."""
+def refused_by_pbx() -> int:
+    """In a failure route: the PBX's challenge is not for the device, which would answer with its own password, for ever."""
+    ksr.append_header_to_reply(
+        'Reason: SIP;cause=403;text="The PBX refused the credential of the connection"'
+    )
+    ksr.tm_reply(403, "Connection Refused By PBX")
+    return 403
+
+
+def answer_challenge(node: Node, call: str, name: str, code: int) -> bool:
+    """In a failure route: put the credential of connection ``name`` into the request, to be sent again.
+
+    False when there is none for that realm, or it was refused already.
+    """
     if ksr.pv("$avp(auser)"):
         return False
-    connection = connections.get(ksr.pv(_CONNECTION))
+    connection = connections.get(name)
     if connection is None or not connection.ha1_md5:
         return False
     ksr.pv_set("$avp(auser)", connection.auth_user)
@@ -127,10 +171,8 @@ def _authenticate(node: Node, call: str, code: int) -> bool:
     ksr.pv_set("$avp(apass)", connection.ha1_md5)
     if not ksr.digest_answer():
         return False
-    node.events.call(call, "challenged", connection=ksr.pv(_CONNECTION), code=code)
-    # The reply routes were consumed by the first round.
-    ksr.tm_routes("ksr_branch_pbx", "ksr_reply_pbx", "ksr_failure_pbx")
-    return ksr.tm_relay()
+    node.events.call(call, "challenged", connection=name, code=code)
+    return True
 
 
 def _refuse(node: Node, call: str, code: int, reason: str) -> int:

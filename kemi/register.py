@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from kemi import auth, contact, inbound, ksr, pn_params, wake, wake_rules, wire
+from kemi import auth, contact, inbound, ksr, message, pn_params, wake, wake_rules, wire
 from kemi.documents import connections, devices
 from kemi.node import Node
 from kemi.pn_params import Refusal
@@ -56,10 +56,13 @@ def request(node: Node) -> int:
     if ended:
         ksr.table_remove(wake.TABLE_ENDED, device)
     calls = _ring_held_calls(node, device, flow, arrived) if result in (1, 2) else []
+    letters = message.claim(device) if result in (1, 2) else []
     if result in (1, 3):
         _woke_or_slept(document)
     action = _ACTIONS.get(result, "refreshed")
-    _tell(node, asked, arrived, device, action, 200, push.note, push.tokens, calls, refresh_before)
+    waited = [*calls, *(letter.call for letter in letters)]
+    _tell(node, asked, arrived, device, action, 200, push.note, push.tokens, waited, refresh_before)
+    message.deliver(letters)
     return 1
 
 

@@ -5,10 +5,23 @@ from __future__ import annotations
 import os
 import time
 
-from kemi import auth, dialog, inbound, ksr, outbound, register, registrar, stray, wake, websocket, wire
+from kemi import (
+    auth,
+    dialog,
+    inbound,
+    ksr,
+    message,
+    outbound,
+    register,
+    registrar,
+    stray,
+    wake,
+    websocket,
+    wire,
+)
 from kemi.node import Node
 
-_ALLOW = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, NOTIFY, UPDATE, REFER, INFO, PRACK"
+_ALLOW = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, NOTIFY, UPDATE, REFER, INFO, PRACK, MESSAGE"
 
 
 def request(node: Node) -> int:
@@ -18,7 +31,8 @@ def request(node: Node) -> int:
         node.events.count("sip-through-turn")
         return 1
     if ksr.pv_int("$Rp") == node.settings.park_port:
-        return wake.request(node)
+        held = ksr.pv("$rm") == "MESSAGE" and wake.is_ours(node)
+        return message.hold(node) if held else wake.request(node)
     if not ksr.hops_left():
         ksr.reply_stateless(483, "Too Many Hops")
         return 1
@@ -48,6 +62,8 @@ def _out_of_dialog(node: Node, method: str) -> int:
     if origin is None:
         if method == "INVITE":
             return outbound.invite(node)
+        if method == "MESSAGE":
+            return message.from_device(node)
         if method == "OPTIONS":
             ksr.append_header_to_reply(_ALLOW)
             ksr.reply_stateless(200, "OK")
@@ -57,6 +73,8 @@ def _out_of_dialog(node: Node, method: str) -> int:
         return 1
     if method == "INVITE":
         return inbound.invite(node, origin)
+    if method == "MESSAGE":
+        return message.from_pbx(node, origin)
     if method in ("OPTIONS", "NOTIFY"):
         # Qualify: the line is there though its devices sleep. Message-waiting news nobody asked for: taken, not argued with.
         ksr.append_header_to_reply(_ALLOW)
@@ -79,6 +97,8 @@ def reply(node: Node) -> int:
                 ksr.drop()
         elif code == 599 and wake.is_belated(node):
             ksr.drop()
+    elif method == "MESSAGE" and wake.is_belated(node):
+        ksr.drop()
     return 1
 
 
@@ -98,6 +118,15 @@ ROUTES = {
     "ksr_branch_pbx": outbound.branch,
     "ksr_reply_pbx": outbound.reply,
     "ksr_failure_pbx": outbound.failure,
+    "ksr_branch_message": message.branch,
+    "ksr_reply_message": message.reply,
+    "ksr_failure_message": message.failure,
+    "ksr_continue_letter": message.go_on,
+    "ksr_reply_letter": message.letter_reply,
+    "ksr_failure_letter": message.letter_failure,
+    "ksr_reply_message_out": message.reply_out,
+    "ksr_failure_message_out": message.failure_out,
+    "ksr_rtimer_letters": message.look_again,
     "ksr_reply_dialog": lambda node: dialog.reply(relayed=False),
     "ksr_reply_dialog_media": lambda node: dialog.reply(relayed=True),
     "ksr_rtimer_tell": wake.tell_again,

@@ -18,7 +18,7 @@ TABLE_ENDED = "ended"  # device -> "call;state", so that a late device learns wh
 
 NOBODY_WOKE = "Nobody Woke"  # reason phrase of the park branch's 599 at the deadline
 
-_ID = "$avp(nb_wake)"
+ID = "$avp(nb_wake)"  # of the park transaction
 
 
 class HeldCalls:
@@ -53,13 +53,14 @@ class HeldCalls:
 def request(node: Node) -> int:
     """Whatever arrives at the park socket: only our own INVITEs, their CANCELs and ACKs."""
     method = ksr.pv("$rm")
-    if not _from_ourselves(node):
+    if not is_ours(node):
         node.events.count("stranger-at-park", ksr.pv("$si"))
         if method != "ACK":
             ksr.reply_stateless(403, "Forbidden")
         return 1
     if method == "INVITE":
-        return _invite(node)
+        hold(node, "ksr_failure_park")
+        return 1
     if method == "CANCEL":
         return _cancel(node)
     if method == "ACK":
@@ -69,7 +70,7 @@ def request(node: Node) -> int:
     return 1
 
 
-def _from_ourselves(node: Node) -> bool:
+def is_ours(node: Node) -> bool:
     """Whether a message at the park socket left one of our own sockets: nobody else can have their ports."""
     settings = node.settings
     return ksr.pv("$si") in (settings.address, "127.0.0.1") and ksr.pv_int("$sp") in (
@@ -78,18 +79,19 @@ def _from_ourselves(node: Node) -> bool:
     )
 
 
-def _invite(node: Node) -> int:
+def hold(node: Node, failure_route: str) -> bool:
+    """Suspend this request until the deadline that its order names, and tell the edge agent; False: it is not held."""
     if ksr.tm_is_retransmission():
-        return 1
+        return False
     now = time.time()
     wake_id, order = ksr.via_branch(), ksr.header(HEADER)
     try:
         left = int((float(json.loads(order)["deadline"]) - now) * 1000)
     except (KeyError, TypeError, ValueError):
         ksr.reply_stateless(400, "Not a Held Call")
-        return 1
+        return False
     if not ksr.tm_new():
-        return 1
+        return False
     # The order is what a WakeEvent says of the call, written by this very program: it goes on as it is.
     head = {
         "v": wire.VERSION,
@@ -99,15 +101,15 @@ def _invite(node: Node) -> int:
         "transaction": ksr.tm_id(),
     }
     text = f"{wire.dumps(head)[:-1]},{order[1:]}"
-    ksr.tm_routes(failure="ksr_failure_park")
-    ksr.pv_set(_ID, wake_id)
+    ksr.tm_routes(failure=failure_route)
+    ksr.pv_set(ID, wake_id)
     ksr.table_set(wire.TABLE_PARKED, wake_id, text)
     if left <= 0 or not ksr.tm_suspend(left):
         ksr.table_remove(wire.TABLE_PARKED, wake_id)
         ksr.tm_reply(599, "Not Held")
-        return 1
+        return False
     node.events.send_encoded(text)
-    return 1
+    return True
 
 
 def _cancel(node: Node) -> int:
@@ -115,42 +117,44 @@ def _cancel(node: Node) -> int:
         return 1
     reason = ksr.header("Reason")
     ksr.tm_relay()
-    _end(node, ksr.via_branch(), "answered" if "cause=200" in reason else "cancelled", reason)
+    end(node, ksr.via_branch(), "answered" if "cause=200" in reason else "cancelled", reason)
     return 1
 
 
 def failure(node: Node) -> int:
     """Failure route of the park transaction: its deadline has come."""
-    wake_id = ksr.pv(_ID)
+    wake_id = ksr.pv(ID)
     if ksr.tm_cancelled():
         return 1
     # Ended first: the reply below comes back to the held call's own transaction, which would take it for the agent's order.
-    _end(node, wake_id, "deadline", "")
+    end(node, wake_id, "deadline", "")
     ksr.tm_reply(599, NOBODY_WOKE)
     return 1
 
 
 def given_up(node: Node, wake_id: str, reason: str) -> None:
     """The edge agent has ended the waiting: nobody can be woken."""
-    _end(node, wake_id, "given-up", reason)
+    end(node, wake_id, "given-up", reason)
 
 
-def _end(node: Node, wake_id: str, outcome: str, reason: str) -> None:
+def end(node: Node, wake_id: str, outcome: str, reason: str) -> dict[str, object]:
+    """Strike the held call out and tell the edge agent; returns its order, empty if it was struck out before."""
     text = ksr.table_get(wire.TABLE_PARKED, wake_id)
     if not text:
-        return
+        return {}
     ksr.table_remove(wire.TABLE_PARKED, wake_id)
     ksr.table_remove(wire.TABLE_ACKED, wake_id)
-    call = str(json.loads(text)["call"])
-    node.events.send(wire.WakeEndEvent(time.time(), wake_id, call, outcome, reason))
+    order: dict[str, object] = json.loads(text)
+    node.events.send(wire.WakeEndEvent(time.time(), wake_id, str(order["call"]), outcome, reason))
+    return order
 
 
 def is_belated(node: Node) -> bool:
-    """Before the transaction layer sees a 599: whether it comes from the park socket for a call that is over.
+    """Before the transaction layer sees a reply: whether it comes from the park socket for a call that is over.
 
     Without a transaction to take it, it would be passed on to the PBX, after the call's real answer.
     """
-    return ksr.pv_int("$sp") == node.settings.park_port and _from_ourselves(node) and not ksr.tm_matches()
+    return ksr.pv_int("$sp") == node.settings.park_port and is_ours(node) and not ksr.tm_matches()
 
 
 def tell_again(node: Node) -> int:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 VERSION = 1
@@ -265,6 +265,9 @@ CALL_STEPS = (
     "cancelled",  # the caller gave up
     "failed",  # a final reply >= 300 went to the caller
     "bye",  # the call was ended by either side
+    "message-in",  # a MESSAGE arrived, from the PBX (direction in) or from a device (out)
+    "message-out",  # it left towards a device, or towards the PBX
+    "delivered",  # 2xx: a device, or the PBX, has it
 )
 
 
@@ -303,6 +306,7 @@ class WakeEvent(Event):
     caller: str = ""
     caller_name: str = ""
     early_ringing: bool = True  # ConnectionDoc.early_ringing
+    purpose: str = "call"  # or "message": what the devices are woken for
     fork: str = ""  # the same for all the INVITEs by which a PBX sends one call along several ways
 
 
@@ -396,22 +400,27 @@ class LineDevice:
 
 @dataclass
 class LineDoc(_Message):
-    """Table ``line``; key: the AoR (``sip:user@domain``). ``wait`` is how long to hold a call, in seconds."""
+    """Table ``line``; key: the AoR (``sip:user@domain``). ``wait`` is how long to hold a call, in seconds.
+
+    ``messages``: devices that sleep are woken for a MESSAGE.
+    """
 
     devices: list[LineDevice]
     wait: float = 20.0
+    messages: bool = False
 
     def encode(self) -> str:
         """The document as one line of JSON."""
         devices = [{"id": d.id, "push": d.push} for d in self.devices]
-        return dumps({"v": VERSION, "devices": devices, "wait": self.wait})
+        said = {name: value for name, value in self.__dict__.items() if value is not False}
+        return dumps({"v": VERSION, **said, "devices": devices})
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> LineDoc:
         """Build the document from parsed JSON; raises WireError."""
         plain = super().from_dict(raw)
         items: list[Any] = list(plain.devices)
-        return cls([LineDevice(str(i["id"]), bool(i.get("push"))) for i in items], plain.wait)
+        return replace(plain, devices=[LineDevice(str(i["id"]), bool(i.get("push"))) for i in items])
 
 
 @dataclass

@@ -42,6 +42,7 @@ def list_(as_json: bool, home: Path | None) -> None:
                 "address": aor(row.id, settings.edge.domain),
                 "devices": [device.id for device in row.devices],
                 "connections": [connection.name for connection in row.connections],
+                "push_messages": row.push_messages,
             }
             for row in people.list_users(session)
         ]
@@ -56,3 +57,18 @@ def remove(user_id: str, home: Path | None) -> None:
     with opened(home) as (_, store), store.write() as session:
         people.remove_user(session, user_id)
     click.echo(f"removed {user_id}")
+
+
+@user.command("set")
+@click.argument("user_id", metavar="USER")
+@click.option(
+    "--push-messages/--no-push-messages",
+    required=True,
+    help="Whether a message wakes the devices that sleep.",
+)
+@home_option
+def set_(user_id: str, push_messages: bool, home: Path | None) -> None:
+    """Change what happens to what is sent to a person."""
+    with opened(home) as (_, store), store.write() as session:
+        people.push_messages(session, user_id, push_messages)
+    click.echo(f"changed {user_id}: messages {'wake' if push_messages else 'do not wake'} devices that sleep")

@@ -51,7 +51,8 @@ class Step:
 class CallHead:
     """A call in one line. ``outcome`` is empty while it is neither answered nor over.
 
-    Otherwise ``answered``, ``cancelled`` or ``failed``; times are UNIX seconds, 0.0 for "not (yet)".
+    Otherwise ``answered``, ``cancelled`` or ``failed``, of a message ``delivered`` or ``failed``; times are UNIX seconds,
+    0.0 for "not (yet)".
     """
 
     call: str
@@ -67,10 +68,12 @@ class CallHead:
     reason: str = ""
     answered_at: float = 0.0
     ended_at: float = 0.0
+    kind: str = ""  # MESSAGE, or empty: a call
 
 
+MESSAGE = "message"  # what a head of the journal stands for, if not for a call
 UNDER_WAY = "under-way"  # the outcome of a call that is neither answered nor over, where one has to be named
-OUTCOMES = (UNDER_WAY, "answered", "cancelled", "failed")
+OUTCOMES = (UNDER_WAY, "answered", "delivered", "cancelled", "failed")
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,12 @@ def _absorb(head: CallHead, step: Step) -> CallHead:
         caller=head.caller or step.caller,
         callee=head.callee or step.callee,
         sip_call_id=head.sip_call_id or step.sip_call_id,
+        kind=head.kind or (MESSAGE if step.step in ("message-in", "message-out", "delivered") else ""),
     )
+    if step.step == "delivered":
+        # Of several devices that get it the first counts; one may get it after the sender was told that none did.
+        first = min(head.ended_at, step.at) if head.outcome == "delivered" else step.at
+        return replace(head, outcome="delivered", code=step.code or 200, reason="", ended_at=first)
     if step.step == "answered":
         # Of several devices that answer at once the first has it.
         first = min(head.answered_at, step.at) if head.answered_at else step.at
@@ -139,7 +147,7 @@ def _absorb(head: CallHead, step: Step) -> CallHead:
         return replace(
             head, outcome="cancelled", code=487, reason=_reason(head, step), ended_at=_end(head, step)
         )
-    if step.step == "failed" and head.outcome not in ("answered", "cancelled"):
+    if step.step == "failed" and head.outcome not in ("answered", "delivered", "cancelled"):
         return replace(
             head, outcome="failed", code=step.code, reason=_reason(head, step), ended_at=_end(head, step)
         )

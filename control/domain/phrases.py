@@ -106,6 +106,24 @@ def _bye(step: Step, out: bool) -> Phrase:
     return Phrase("They hung up", Part.NIGHTBELL, Part.NIGHTBELL, _reply(step) or "BYE")
 
 
+def _message_in(step: Step, out: bool) -> Phrase:
+    if out:
+        return Phrase("The device sent a message", Part.DEVICE, Part.NIGHTBELL, "MESSAGE in")
+    return Phrase("The PBX sent a message", Part.PBX, Part.NIGHTBELL, "MESSAGE in")
+
+
+def _message_out(step: Step, out: bool) -> Phrase:
+    if out:
+        return Phrase("The message went to the PBX", Part.NIGHTBELL, Part.PBX, "MESSAGE out")
+    return Phrase("The message went to the device", Part.NIGHTBELL, Part.DEVICE, "MESSAGE out")
+
+
+def _delivered(step: Step, out: bool) -> Phrase:
+    if out:
+        return Phrase("The PBX has the message", Part.PBX, Part.DEVICE, _reply(step) or "200", Mood.GOOD)
+    return Phrase("The device has the message", Part.DEVICE, Part.PBX, _reply(step) or "200", Mood.GOOD)
+
+
 def _push_sent(step: Step, out: bool) -> Phrase:
     service = _SERVICE.get(step.provider, step.provider or "the provider")
     detail = f"push for {step.device}" if step.device else "push"
@@ -164,6 +182,9 @@ _PHRASES: dict[str, Callable[[Step, bool], Phrase]] = {
     "cancelled": _cancelled,
     "failed": _failed,
     "bye": _bye,
+    "message-in": _message_in,
+    "message-out": _message_out,
+    "delivered": _delivered,
     "push-sent": _push_sent,
     "push-withheld": _push_withheld,
     "push-accepted": _push_accepted,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from control.domain.journal import IN, OUT, CallHead, Step
+from control.domain.journal import IN, MESSAGE, OUT, CallHead, Step
 from control.domain.phrases import Mood, Part, phrase
 from control.domain.quality import Audio, Quality, Verdict, judge
 
@@ -82,7 +82,9 @@ class Story:
 
 
 def summary(head: CallHead) -> str:
-    """What became of a call, in one sentence."""
+    """What became of a call or a message, in one sentence."""
+    if head.outcome == "delivered":
+        return f"Message delivered after {duration((head.ended_at - head.started_at) * 1000)}."
     if head.outcome == "answered":
         if not head.ended_at:
             return "Answered; they are talking."
@@ -98,8 +100,9 @@ def summary(head: CallHead) -> str:
             603: "declined",
         }
         why = known.get(head.code, head.reason) or "refused"
-        return f"Not answered: {why} ({head.code})." if head.code else f"Not answered: {why}."
-    return "Under way."
+        what = "Message not delivered" if head.kind == MESSAGE else "Not answered"
+        return f"{what}: {why} ({head.code})." if head.code else f"{what}: {why}."
+    return "A message, under way." if head.kind == MESSAGE else "Under way."
 
 
 def title(head: CallHead) -> str:
@@ -163,7 +166,7 @@ def _spans(beats: list[Beat]) -> Iterable[Span]:
         first.setdefault(beat.step.step, beat)
     opening = beats[0] if beats else None
     pushed, out, answered = first.get("push-sent"), first.get("invite-out"), first.get("answered")
-    final = next((b for b in beats if b.step.step in ("cancelled", "failed", "bye")), None)
+    final = next((b for b in beats if b.step.step in ("delivered", "cancelled", "failed", "bye")), None)
     if opening is not None and pushed is not None:
         woken = next((b for b in beats if b.step.step == "register"), None)
         ended = next((b for b in beats if b.step.step in ("wake-deadline", "gave-up")), None)

@@ -126,7 +126,7 @@ class Waker:
         plan, commands = WakePlan.begin(
             asleep=event.asleep,
             ringing=event.ringing,
-            pushable=self._pushable,
+            pushable=lambda device: self._pushable(event, device),
             deadline=event.deadline,
             early_ringing=event.early_ringing,
             now=now,
@@ -156,7 +156,8 @@ class Waker:
         self._advance(wake, plan, commands)
         if not wake.ended:
             wake.ended = True
-            self._loop.call_later(CLEAR_AFTER_S, self._clear, wake)
+            if _purpose(wake.event) is Purpose.CALL:  # a message is there to be read
+                self._loop.call_later(CLEAR_AFTER_S, self._clear, wake)
         if not wake.told_end:
             wake.told_end = True
             self._note_end(event, useful=waited)
@@ -250,7 +251,7 @@ class Waker:
             self._withhold(wake, device, "the same call has had its push")
         elif self._log.was_accepted(wake.event.id, device):
             attempt = _Attempt(wake.event, accepted=True)
-            attempt.shown.extend(self._tokens.of(device, Purpose.CALL))
+            attempt.shown.extend(self._tokens.of(device, _purpose(wake.event)))
         elif refusal := "" if wake.allowed else self._limits.refusal(wake.event.aor, self._now()):
             self._withhold(wake, device, refusal)
             self._advance(wake, *wake.plan.failed(device, wake_plan.LIMITED))
@@ -274,9 +275,13 @@ class Waker:
     def _start(self, wake: _Wake, device: str, attempt: _Attempt) -> None:
         event = wake.event
         caller = (event.caller_name or event.caller or None) if self._caller_in_push else None
-        notice = PushNotice(event.call, event.id, event.deadline, caller)
-        self._log.pushed(event, device, self._now())
-        for token in self._tokens.of(device, Purpose.CALL):
+        purpose = _purpose(event)
+        notice = PushNotice(event.call, event.id, event.deadline, caller, purpose)
+        if (
+            purpose is Purpose.CALL
+        ):  # the device's wake times are of calls: a message may be left until it is read
+            self._log.pushed(event, device, self._now())
+        for token in self._tokens.of(device, purpose):
             self.counters["pushes"] += 1
             self._note_push(wake, "push-sent", device, token)
             push = self._push_one(wake, device, token, notice, attempt)
@@ -344,7 +349,7 @@ class Waker:
                 self._dropped(device, token, change, verdict.unregistered_at)
 
     def _unheard(self, wake: _Wake, device: str) -> None:
-        pushable = self._pushable(device)
+        pushable = self._pushable(wake.event, device)
         self._advance(wake, *wake.plan.unheard(device, pushable=pushable, now=self._now()))
 
     def _cancel(self, wake: _Wake, device: str, *, at_once: bool) -> None:
@@ -359,8 +364,8 @@ class Waker:
 
     # --------------------------------------------------------------------------------------- the rest
 
-    def _pushable(self, device: str) -> bool:
-        return bool(self._tokens.of(device, Purpose.CALL))
+    def _pushable(self, event: WakeEvent, device: str) -> bool:
+        return bool(self._tokens.of(device, _purpose(event)))
 
     def _note_push(
         self, wake: _Wake, step: str, device: str, token: PushToken, code: int = 0, reason: str = ""
@@ -390,6 +395,10 @@ class Waker:
         others = [w for w in self._by_call.pop(wake.event.call, ()) if w is not wake]
         if others:
             self._by_call[wake.event.call] = others
+
+
+def _purpose(event: WakeEvent) -> Purpose:
+    return Purpose.MESSAGE if event.purpose == Purpose.MESSAGE else Purpose.CALL
 
 
 def _waits(wake: _Wake, device: str) -> bool:

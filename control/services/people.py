@@ -45,6 +45,14 @@ def list_users(session: Session) -> Sequence[User]:
     return session.scalars(select(User).options(*options).order_by(User.id)).all()
 
 
+def push_messages(session: Session, user: str, wanted: bool) -> None:
+    """Whether a message wakes the person's devices that sleep. Raises NotFoundError."""
+    row = get_user(session, user)
+    if row.push_messages != wanted:
+        row.push_messages = wanted
+        outbox.note(session, outbox.LINE, user)
+
+
 def remove_user(session: Session, user: str) -> None:
     """Remove a person with all devices. Raises NotFoundError."""
     row = get_user(session, user)

@@ -53,7 +53,10 @@ class Rows:
 
     def lines(self, ids: Sequence[str]) -> dict[str, str]:
         """Table ``line``; the ids are those of the users."""
-        users = self.session.scalars(select(User.id).where(User.id.in_(ids))).all()
+        chosen = dict(
+            self.session.execute(select(User.id, User.push_messages).where(User.id.in_(ids))).tuples().all()
+        )
+        users = list(chosen)
         query = select(Device.user_id, Device.id, Device.wait).where(Device.user_id.in_(users))
         devices: defaultdict[str, list[Row[str, str, float | None]]] = defaultdict(list)
         for row in self.session.execute(query.order_by(Device.id)):
@@ -72,6 +75,7 @@ class Rows:
                     # Of several that may come, the slowest.
                     max((wait_within(d.wait, self.waits) for d in devices[user]), default=self.waits.usual),
                 ),
+                messages=chosen[user],
             ).encode()
             for user in users
         }

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    false,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 # SQLite numbers rows by itself only in a column that is exactly INTEGER.
@@ -39,6 +51,7 @@ class User(Base):
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     name: Mapped[str] = mapped_column(default="")
     created_at: Mapped[float]
+    push_messages: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     devices: Mapped[list[Device]] = relationship(
         back_populates="user", cascade="all, delete-orphan", passive_deletes=True, order_by="Device.id"
@@ -251,6 +264,7 @@ class Call(Base):
     reason: Mapped[str]
     answered_at: Mapped[float]
     ended_at: Mapped[float]
+    kind: Mapped[str] = mapped_column(String(8), default="", server_default="")
 
 
 class CallStep(Base):

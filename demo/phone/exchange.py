@@ -45,6 +45,7 @@ class Draft:
     routes: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    content_type: str = "application/sdp"
 
     def render(self, via: str, number: int, credentials: Iterable[tuple[str, str]] = ()) -> Request:
         """The request of one attempt."""
@@ -63,7 +64,7 @@ class Draft:
         if self.method in ("INVITE", "REGISTER", "OPTIONS"):
             headers.append(("Allow", ALLOW))
         if self.body:
-            headers.append(("Content-Type", "application/sdp"))
+            headers.append(("Content-Type", self.content_type))
         return build_request(self.method, self.uri, headers, self.body)
 
 

@@ -15,7 +15,7 @@ from demo.phone.changes import Changes
 from demo.phone.core import Core
 from demo.phone.endpoint import Endpoint, Journal
 from demo.phone.errors import AsleepError, TransportError
-from demo.phone.exchange import ALLOW
+from demo.phone.exchange import ALLOW, Draft, Sequence
 from demo.phone.incoming import Answer, IncomingCall
 from demo.phone.message import Recorded, Reply, build_response, new_token, tag_of
 from demo.phone.outgoing import OutgoingCall
@@ -60,6 +60,7 @@ class Phone:
         self._journal = Journal(self._changes.notify)
         self._registration = Registration(self.account, push)
         self._incoming: deque[IncomingCall] = deque()
+        self._texts: dict[str, str] = {}  # by Call-ID
         self._core: Core | None = None
         self._power = asyncio.Lock()  # two pushes at once must not open two ways to the server
 
@@ -139,6 +140,27 @@ class Phone:
         await self._changes.until(lambda: bool(self._incoming), timeout, f"a call for {self.account.user}")
         return self._incoming.popleft()
 
+    async def send_message(self, target: str, text: str) -> Reply:
+        """Send a MESSAGE (RFC 3428) to an extension of the phone's domain; returns the final reply."""
+        core = self._awake()
+        uri = f"sip:{target}@{self.account.domain}"
+        draft = Draft(
+            method="MESSAGE",
+            uri=uri,
+            sender=f"{self.account.address};tag={new_token(4)}",
+            recipient=f"<{uri}>",
+            call_id=new_token(12),
+            sequence=Sequence(),
+            body=text.encode(),
+            content_type="text/plain",
+        )
+        return Reply.of(await core.exchange(draft))
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts of the MESSAGEs that came in, oldest first, retransmissions left out."""
+        return list(self._texts.values())
+
     # ---------------------------------------------------------------------------------- for assertions
 
     @property
@@ -193,6 +215,9 @@ class Phone:
         elif request.method == "INVITE":
             self._on_invite(request, transaction)
         elif request.method in _WELCOME:
+            if request.method == "MESSAGE":
+                self._texts[request.headers["Call-ID"]] = request.body.decode()
+                self._changes.notify()
             transaction.respond(build_response(request, 200, tag=new_token(4), headers=(("Allow", ALLOW),)))
         else:
             status = 481 if request.method == "BYE" else 405

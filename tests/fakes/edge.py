@@ -19,7 +19,7 @@ from tests.fakes.kamailio.modules import digest_response, digest_values
 
 install(None)
 _path = sys.path[:]
-from kemi import inbound, main, registrar  # noqa: E402 - Kamailio must be there first
+from kemi import inbound, main, message, registrar  # noqa: E402 - Kamailio must be there first
 
 sys.path[:] = _path  # kemi.main arranges the path of the process it is loaded into; this one is not its own
 
@@ -89,6 +89,7 @@ class Edge:
         install(self.kamailio)
         # What a process keeps in its modules does not outlive the process.
         inbound._adding.clear()
+        message._adding.clear()
         registrar._registrar = None
         with patch.dict(os.environ, {"NIGHTBELL_KEMI": str(file)}):
             self.handler = main.mod_init()
@@ -136,11 +137,14 @@ class Edge:
         """Write a document, as the edge agent does."""
         self.table(table)[key] = document.encode()
 
-    def with_person(self, *devices: Device, push: bool = True, wait: float = 20.0) -> Edge:
+    def with_person(
+        self, *devices: Device, push: bool = True, wait: float = 20.0, messages: bool = False
+    ) -> Edge:
         """Alice, with these devices and a connection at the PBX."""
         for device in devices:
             self.put("device", device.id, wire.DeviceDoc(ALICE_AOR, device.ha1, CONNECTION))
-        self.put("line", ALICE_AOR, wire.LineDoc([wire.LineDevice(d.id, push) for d in devices], wait))
+        line = wire.LineDoc([wire.LineDevice(d.id, push) for d in devices], wait, messages=messages)
+        self.put("line", ALICE_AOR, line)
         self.put("connection", CONNECTION, connection())
         self.events()
         return self

@@ -57,7 +57,7 @@ class FakeKamailio:
         self.mqueue = MessageQueues({name: int(size) for name, size in _QUEUE.findall(configuration)})
         self.registrar = Registrar(self)
         self._ended = "".join(_ENDED.findall(configuration)[-1:])
-        self.tm, self.tmx = Tm(self, self.transactions), Tmx(self)
+        self.tm, self.tmx = Tm(self, self.transactions), Tmx(self, self.transactions)
         self.tsilo = Tsilo(self, self.transactions)
         self.hdr, self.textops, self.siputils = (
             modules.Hdr(self),

@@ -7,7 +7,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
-from tests.fakes.kamailio.context import Edit, edited
+from tests.fakes.kamailio.context import Edit, Target, edited
 from tests.fakes.kamailio.sip import NameAddr, Uri, parameter, split_list
 
 if TYPE_CHECKING:
@@ -284,6 +284,11 @@ class Textopsx(_Module):
 
 class Corex(_Module):
     """Module corex."""
+
+    def append_branch_uri(self, uri: str) -> int:
+        context = self._kamailio.context
+        context.more_targets.append(Target(uri, context.target.next_hop))
+        return 1
 
     def set_send_socket(self, socket: str) -> int:
         self._kamailio.context.target.socket = socket

@@ -24,6 +24,11 @@ class HashTables:
         self.tables[table][key] = value
         return 1
 
+    def sht_inc(self, table: str, key: str) -> int:
+        number = int(self.tables[table].get(key, "0")) + 1
+        self.sht_sets(table, key, str(number))
+        return number
+
     def sht_rm(self, table: str, key: str) -> int:
         return 1 if self.tables.get(table, {}).pop(key, None) is not None else -1
 

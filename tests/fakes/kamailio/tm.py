@@ -106,8 +106,9 @@ class Tm:
 class Tmx:
     """Module tmx."""
 
-    def __init__(self, kamailio: FakeKamailio) -> None:
+    def __init__(self, kamailio: FakeKamailio, transactions: Transactions) -> None:
         self._kamailio = kamailio
+        self._transactions = transactions
 
     def t_precheck_trans(self) -> int:
         return -1
@@ -117,6 +118,14 @@ class Tmx:
         if transaction is None:
             return -1
         transaction.suspended_until = self._kamailio.now + transaction.fr_timer
+        return 1
+
+    def t_continue(self, index: int, label: int, route: str) -> int:
+        transaction = self._transactions.all.get(f"{index}:{label}")
+        if transaction is None or transaction.suspended_until is None:
+            return -1
+        transaction.suspended_until = None
+        self._transactions.go_on(transaction, route)
         return 1
 
 

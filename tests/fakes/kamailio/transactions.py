@@ -173,8 +173,11 @@ class Transactions:
             if reply.code > 100 and transaction.code < 200 and not transaction.cancelled:
                 self._send_reply(transaction, branch.reply)
         elif reply.code < 300:
-            self._send_reply(transaction, branch.reply)
-            self.cancel_branches(transaction, "SIP;cause=200")
+            if transaction.request.method == "INVITE":
+                self._send_reply(transaction, branch.reply)
+                self.cancel_branches(transaction, "SIP;cause=200")
+            elif transaction.code < 200:
+                self._send_reply(transaction, branch.reply)
         else:
             self.settle(transaction)
 
@@ -204,6 +207,16 @@ class Transactions:
         context.edits, context.reply_headers = transaction.edits, transaction.reply_headers
         context.transaction, context.branch, context.code = transaction, best, code
         self._kamailio.run(route, context)
+
+    def go_on(self, transaction: Transaction, route: str) -> None:
+        """Run a route over the request of a transaction that was suspended; nothing done with it is a failure."""
+        target = Target(transaction.request.uri)
+        context = Context("request", transaction.request, transaction.origin, target, avps=transaction.avps)
+        context.edits, context.reply_headers = transaction.edits, transaction.reply_headers
+        context.transaction = transaction
+        self._kamailio.run(route, context)
+        if transaction.code < 200 and not any(b.pending for b in transaction.branches):
+            self.reply(transaction, 500, "Server Internal Error")
 
     def expire(self) -> None:
         """Everything whose time is over by the fake's clock."""

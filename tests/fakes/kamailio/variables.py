@@ -118,6 +118,7 @@ _MESSAGE = {
     "$sp",
     "$pr",
     "$Rp",
+    "$bs",
 }
 
 
@@ -135,6 +136,8 @@ def _of_message(name: str, context: Context) -> Value:
             return context.target.uri or None
         case "$rU":
             return _user(context.target.uri)
+        case "$bs":
+            return len(message.body.encode())
         case "$fU":
             return _user(NameAddr.parse(message.get("From")).uri)
         case "$fn":

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from control.domain.journal import Step
-from control.domain.push import Outcome, Purpose, PushNotice, PushToken, Verdict
+from control.domain.push import ALERT, Outcome, Purpose, PushNotice, PushToken, Verdict
 from control.domain.wakes import DeviceWake
 from control.edge import waker as waker_module
 from control.edge.tokens import TokenBook
@@ -34,6 +34,7 @@ class Desk:
         self.orders: list[tuple[str | int, ...]] = []
         self.steps: list[Step] = []
         self.pushes: list[PushNotice] = []
+        self.pushed_to: list[PushToken] = []
         self.dropped: list[tuple[str, PushToken, float | None]] = []
         self.answers: list[Verdict | asyncio.Future[Verdict]] = []
         self.now = NOW
@@ -57,6 +58,7 @@ class Desk:
 
     async def dispatch(self, token: PushToken, notice: PushNotice) -> Verdict:
         self.pushes.append(notice)
+        self.pushed_to.append(token)
         answer = self.answers.pop(0) if self.answers else DELIVERED
         return await answer if isinstance(answer, asyncio.Future) else answer
 
@@ -111,6 +113,27 @@ async def test_w8_a_connection_without_early_ringing_hears_nothing_of_the_push(d
     desk.waker.wake(replace(wake(), early_ringing=False))
     await desk.until(lambda: "push-accepted" in desk.told())
     assert desk.replies() == []
+
+
+async def test_p1_a_message_is_pushed_to_tokens_that_may_show_one_and_never_as_a_call(desk: Desk) -> None:
+    alert = replace(TOKEN, app="org.example.phone", token="bb22", kind=ALERT)
+    browser = PushToken("webpush", "key", "", "{}")
+    desk.tokens.put(ALICE, [TOKEN, alert], NOW)
+    desk.tokens.put(TABLET, [browser], NOW)
+    desk.waker.wake(replace(wake([ALICE, TABLET]), purpose="message", early_ringing=False))
+    await desk.until(lambda: desk.told().count("push-accepted") == 2)
+    assert [notice.purpose for notice in desk.pushes] == [Purpose.MESSAGE] * 2
+    assert desk.pushed_to == [alert, browser]
+    desk.waker.wake_end(end("answered"))
+    await asyncio.sleep(waker_module.CLEAR_AFTER_S + 0.05)
+    assert len(desk.pushes) == 2, "a message is not over when it has arrived"
+    assert desk.records == [], "its wake time is not one of a call"
+
+
+async def test_a_message_for_a_device_that_can_show_none_is_given_up_at_once(desk: Desk) -> None:
+    desk.waker.wake(replace(wake(), purpose="message"))
+    assert desk.replies() == [599]
+    assert desk.pushes == []
 
 
 async def test_w4_a_wake_told_twice_is_acknowledged_twice_and_pushed_once(desk: Desk) -> None:

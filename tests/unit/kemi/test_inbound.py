@@ -637,7 +637,7 @@ def test_w5_what_the_pbx_learns_of_a_device_has_no_push_parameters(edge: Edge) -
 
 
 def test_only_invites_cancels_and_acks_are_taken_at_the_park_socket(edge: Edge) -> None:
-    for method in ("REGISTER", "OPTIONS", "BYE", "MESSAGE", "SUBSCRIBE"):
+    for method in ("REGISTER", "OPTIONS", "BYE", "SUBSCRIBE"):
         text = edge.request(method, "sip:park@127.0.0.1:5099")
         assert codes(edge.kamailio.receive(text, OURSELVES)) == [405]
 

@@ -1,0 +1,108 @@
+"""Texts between Alice's desk phone at the PBX and Bob's devices at Nightbell, awake and asleep."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from control.services import people
+from demo.phone import Phone
+from kemi.wire import TABLE_LINE
+from tests.e2e.scene import ALICE, BOB, Scene, steps_of
+
+TEXT = "Are you there? Ünïcödé"
+
+
+def has_text(phone: Phone) -> Callable[[], bool]:
+    return lambda: phone.texts == [TEXT]
+
+
+async def messages_wake(scene: Scene) -> None:
+    """Bob wants his devices to be woken for messages."""
+    with scene.stack.store.write() as session:
+        people.push_messages(session, "bob", True)
+    await scene.stack.eventually(
+        lambda: '"messages":true' in (scene.stack.table(TABLE_LINE, f"sip:bob@{scene.stack.domain}") or ""),
+        "Kamailio knows that messages wake Bob's devices",
+    )
+
+
+async def test_a_message_reaches_every_device_that_is_awake_and_the_answer_comes_back(scene: Scene) -> None:
+    await scene.extension()
+    first = await scene.awake("Bob's phone")
+    second = await scene.awake("Bob's laptop", transport="tcp")
+    alice = await scene.caller()
+
+    assert (await alice.send_message(BOB, TEXT)).status == 202
+    await first.phone.until(has_text(first.phone), what="the text at the phone")
+    await second.phone.until(has_text(second.phone), what="the text at the laptop")
+    assert (await first.phone.send_message(ALICE, "Yes")).status == 202
+    await alice.until(lambda: alice.texts == ["Yes"], what="the answer")
+
+    came = await scene.story("message-in", "delivered", number=1)
+    assert steps_of(came).count("delivered") == 2
+    assert came.summary.startswith("Message delivered after")
+    went = await scene.story("message-in", "challenged", "delivered", number=2)
+    assert went.head.callee == ALICE
+    assert not scene.pushes(first)
+
+
+async def test_a_message_wakes_a_sleeping_device_and_is_delivered_as_soon_as_it_registers(
+    scene: Scene,
+) -> None:
+    await scene.extension()
+    bob = await scene.asleep("Bob's phone", provider="fcm", wake_after=0.5)
+    await messages_wake(scene)
+    alice = await scene.caller()
+
+    await alice.send_message(BOB, TEXT)
+    await bob.phone.until(has_text(bob.phone), what="the text")
+
+    story = await scene.story("message-in", "push-accepted", "register", "message-out", "delivered")
+    assert story.head.outcome == "delivered"
+    assert len(scene.pushes(bob)) == 1
+    assert not bob.phone.invites
+
+
+async def test_an_awake_device_gets_it_at_once_and_the_sleeping_one_when_it_wakes(scene: Scene) -> None:
+    await scene.extension()
+    desk = await scene.awake("Bob's desk phone", push=False)
+    mobile = await scene.asleep("Bob's phone", provider="fcm", wake_after=1.0)
+    tablet = await scene.asleep("Bob's tablet", provider="fcm", wake_after=1.5)
+    await messages_wake(scene)
+    alice = await scene.caller()
+
+    began = time.monotonic()
+    await alice.send_message(BOB, TEXT)
+    await desk.phone.until(has_text(desk.phone), what="the text at the desk")
+    assert time.monotonic() - began < 0.9
+    for handset in (mobile, tablet):
+        await handset.phone.until(has_text(handset.phone), what="the text")
+    await scene.story("delivered", "register")
+
+
+async def test_a_message_that_nobody_wakes_for_is_refused_at_the_deadline(scene: Scene) -> None:
+    await scene.extension(wait=2.0)
+    bob = await scene.asleep("Bob's phone", provider="fcm", wakes=False)
+    await messages_wake(scene)
+    alice = await scene.caller()
+
+    await alice.send_message(BOB, TEXT)
+    story = await scene.story("message-in", "wake-deadline", "failed", within=8.0)
+
+    assert (story.head.outcome, story.head.code) == ("failed", 480)
+    assert story.summary == "Message not delivered: no device took the message in time (480)."
+    await bob.phone.wake()
+    assert bob.phone.texts == []
+
+
+async def test_without_the_persons_choice_a_message_wakes_nobody(scene: Scene) -> None:
+    await scene.extension()
+    bob = await scene.asleep("Bob's phone", provider="fcm")
+    alice = await scene.caller()
+
+    await alice.send_message(BOB, TEXT)
+    story = await scene.story("message-in", "failed")
+
+    assert story.summary == "Message not delivered: no device is awake (480)."
+    assert not scene.pushes(bob)
