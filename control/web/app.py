@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException, NotFound, SecurityError
 from control.domain.errors import AmbiguousError, DomainError, GoneError, NotFoundError
 from control.settings import LOOPBACK_NAMES, Settings
 from control.store.session import Store
-from control.web import api, device_tokens, devices, health, live, pages
+from control.web import api, device_pages, device_tokens, devices, health, live, pages
 from control.web.phone import api as phone_api
 from control.web.phone import pages as phone_pages
 
@@ -52,12 +52,17 @@ def create_app(
     app.register_blueprint(api.blueprint(opened))
     app.register_blueprint(devices.blueprint(settings, opened, clock))
     app.register_blueprint(pages.blueprint(opened, clock))
+    app.register_blueprint(device_pages.blueprint(settings, opened, clock))
     app.register_blueprint(device_tokens.blueprint(settings, opened, limiter, clock))
     app.register_blueprint(phone_api.blueprint(settings, opened, clock))
     app.register_blueprint(phone_pages.blueprint(settings))
     if phone not in own:
         app.before_request(lambda: _only_the_phone(phone))
-    app.extensions[live.EXTENSION] = live.Live(app, _trusted(own), pages.versions(opened, clock))
+    app.extensions[live.EXTENSION] = live.Live(
+        app,
+        _trusted(own),
+        {**pages.versions(opened, clock), **device_pages.versions(settings, opened, clock)},
+    )
     app.after_request(_with_headers)
     app.register_error_handler(DomainError, _domain_error)
     app.register_error_handler(SecurityError, _untrusted_host)

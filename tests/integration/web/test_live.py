@@ -13,9 +13,10 @@ import aiohttp
 import pytest
 
 from control.domain.journal import Step
+from control.domain.wakes import DeviceWake, WaitPolicy
 from control.host.process import Process, Program
 from control.host.readiness import web as web_answers
-from control.services import installation, journal
+from control.services import installation, journal, people, wakes
 from control.store.session import Store
 from demo.ports import free_ports
 
@@ -116,6 +117,18 @@ async def test_a_live_list_shows_only_what_was_asked_for(web: Web, http: aiohttp
         web.note(rings("b2", now), Step("b2", now + 1, "failed", code=486))
         page = await until_page_has(stream, "/calls/b2")
         assert "/calls/a1" not in page
+
+
+async def test_the_page_of_a_device_follows_its_wakes(web: Web, http: aiohttp.ClientSession) -> None:
+    now = time.time()
+    with web.store.write() as session:
+        people.add_user(session, "alice")
+        device = people.add_device(session, "alice", "Phone", "nightbell.test")[0].id
+    async with http.get(f"/live/devices/{device}") as stream:
+        await until_page_has(stream, "It has not been woken yet.")
+        with web.store.write() as session:
+            wakes.record(session, [DeviceWake("w1", device, "c1", now, now + 20)], WaitPolicy())
+        await until_page_has(stream, "under way")
 
 
 async def test_what_is_no_live_page_is_refused_and_foreign_host_names_are(

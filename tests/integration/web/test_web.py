@@ -18,6 +18,7 @@ from control.domain.secret import Secret
 from control.domain.wakes import DeviceWake, WaitPolicy
 from control.services import connections, heartbeat, installation, journal, people, tokens, wakes
 from control.store.session import Store
+from control.web import device_pages
 from control.web.app import create_app
 
 NOW = 1_700_000_100.0
@@ -316,3 +317,41 @@ def test_u1_devices_are_there_as_json_with_state_and_wakes(client: FlaskClient, 
     assert found["tokens"][0]["fingerprint"] == token.fingerprint
     assert "secret-token" not in shown.text
     assert client.get("/api/devices/nobody").status_code == 404
+
+
+def test_u1_p7_the_page_of_a_device_says_how_it_stands_and_shows_no_token(
+    client: FlaskClient, store: Store
+) -> None:
+    assert "No devices yet" in client.get("/devices").text
+    with store.write() as session:
+        people.add_user(session, "alice")
+        device = people.add_device(session, "alice", "Alice's phone", "nightbell.test")[0].id
+        token = PushToken("apns", "org.example.voip", "production", "secret-token")
+        tokens.store_tokens(session, device, [token], NOW - 60)
+        tokens.quarantine(session, device, token, NOW - 20)
+        taken = DeviceWake("w1", device, "c1", NOW - 50, NOW - 30, "apns", NOW - 49, NOW - 47, "woke")
+        slept = DeviceWake("w2", device, "c2", NOW - 30, NOW - 10, "apns", NOW - 29, 0.0, "slept")
+        wakes.record(session, [taken, slept], WaitPolicy())
+    shown = Page(client.get("/devices").text)
+    assert f"/devices/{device}" in shown.attributes("a", "href")
+    text = client.get(f"/devices/{device}").text
+    page = Page(text)
+    assert "Unreachable: apns does not know its push token" in text
+    assert "Check that the app&#39;s build" in text
+    assert f"#{token.fingerprint}" in text
+    assert "quarantined" in text
+    assert "secret-token" not in text
+    assert page.attributes("rect", "class") == ["good", "bad"]
+    assert "woke, 3.00 s after the push" in page.attributes("a", "aria-label")
+    assert f"/calls?device={device}" in page.attributes("a", "href")
+    assert not any("style" in attributes for _, attributes in page.elements)
+    assert client.get("/devices/nobody").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("seconds", "height"), [(0.001, 6.0), (0.1, 25.4), (1.0, 50.8), (60.0, 96.0), (600.0, 96.0)]
+)
+def test_a_wake_is_drawn_as_high_as_it_took_long(seconds: float, height: float) -> None:
+    wake = DeviceWake("w1", "d", "c1", NOW, NOW + 20, "apns", NOW, NOW + seconds, "woke")
+    (bar,) = device_pages.draw([wake]).bars
+    assert bar.height == pytest.approx(height, abs=0.2)
