@@ -14,7 +14,6 @@ from typing import Any
 from control import settings as product_settings
 from control.domain.connection import ConnectionSpec
 from control.domain.errors import NotFoundError
-from control.domain.push import PRODUCTION, PushToken
 from control.domain.secret import Secret
 from control.domain.story import Story
 from control.host import readiness, rpc
@@ -22,7 +21,7 @@ from control.host.files import write_private
 from control.host.installation import Installation
 from control.host.process import Process, Program
 from control.push.webpush.vapid import public_key
-from control.services import connections, journal, people, phone_links, tokens
+from control.services import connections, journal, people, phone_links
 from control.services.installation import initialise
 from control.settings import Settings
 from control.settings_table import FILE_NAME
@@ -45,9 +44,7 @@ PORTS = (
 
 @dataclass(frozen=True)
 class DemoDevice:
-    """An app install that Nightbell knows: its credential, and what it says in ``pn-*`` when it registers: nothing if
-    ``pn_provider`` is empty.
-    """
+    """An app install that Nightbell knows: its credential, and what it says in ``pn-*`` when it registers."""
 
     id: str
     user: str
@@ -59,9 +56,9 @@ class DemoDevice:
     pn_param: str
 
     @property
-    def push(self) -> PushParams | None:
+    def push(self) -> PushParams:
         """What its phone says of push when it registers."""
-        return PushParams(self.pn_provider, self.pn_param, self.token) if self.pn_provider else None
+        return PushParams(self.pn_provider, self.pn_param, self.token)
 
     @property
     def aor(self) -> str:
@@ -207,9 +204,6 @@ class Stack:
             device_id = device.id
         topic = public_key(self.home / VAPID_KEY) if provider == "webpush" else TOPICS[provider]
         token = self.sandbox.install(provider, topic)
-        if provider == "webpush":  # a page hands its subscription over by itself, not in a REGISTER
-            with self.store.write() as session:
-                tokens.store_tokens(session, device_id, [PushToken(provider, topic, PRODUCTION, token)])
         await self.eventually(lambda: self.table(TABLE_DEVICE, device_id), f"Kamailio knows {device_id}")
         aor = f"sip:{user}@{self.domain}"
         await self.eventually(
@@ -355,7 +349,7 @@ class Stack:
     def _pn(self, provider: str) -> tuple[str, str]:
         facts = json.loads((self.home / "sandbox" / "sandbox.json").read_text(encoding="utf-8"))
         if provider == "webpush":
-            return "", ""
+            return "webpush", public_key(self.home / VAPID_KEY)
         if provider == "fcm":
             return "fcm", str(facts["fcm"]["project_id"])
         return "apns", f"{facts['apns']['team_id']}.{TOPICS['apns']}"

@@ -8,7 +8,7 @@ import time
 
 import aiohttp
 
-from control.domain.push import VOIP, WEBPUSH, Outcome, PushNotice, PushToken, Verdict
+from control.domain.push import VOIP, WEBPUSH, Outcome, Purpose, PushNotice, PushToken, Verdict
 from control.push import https, retry_after
 from control.push.errors import UnansweredError
 from control.push.port import Clock
@@ -59,7 +59,7 @@ class WebPushProvider:
 
     async def push(self, token: PushToken, notice: PushNotice) -> Verdict:
         """Send one message and wait for the answer, at most until the notice's deadline."""
-        if token.kind != VOIP:
+        if token.kind != VOIP and notice.purpose is Purpose.CALL:
             return Verdict(Outcome.REJECTED, reason="kind-unsupported")
         try:
             subscription = parse(token.token)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from control.domain.push import Outcome, Purpose, PushToken
+from control.domain.push import ALERT, Outcome, Purpose, PushToken
 from control.push.dispatcher import Dispatcher
 from control.push.errors import PushCredentialsError
 from control.push.webpush import vapid
@@ -68,6 +68,15 @@ async def test_every_purpose_can_be_pushed(rig: Rig, purpose: Purpose) -> None:
     (push,) = rig.sandbox.pushes
     assert (verdict.outcome, push.payload["type"]) == (Outcome.DELIVERED, purpose.value)
     assert push.priority == ("normal" if purpose in (Purpose.MESSAGE, Purpose.VOICEMAIL) else "high")
+
+
+async def test_a_token_for_messages_is_pushed_to_for_a_message_and_not_for_a_call(rig: Rig) -> None:
+    browser = replace(rig.browser(), kind=ALERT)
+    async with rig.webpush() as webpush:
+        message = await webpush.push(browser, replace(rig.notice(), purpose=Purpose.MESSAGE))
+        call = await webpush.push(browser, rig.notice())
+    assert message.outcome is Outcome.DELIVERED
+    assert (call.outcome, call.reason) == (Outcome.REJECTED, "kind-unsupported")
 
 
 @pytest.mark.parametrize("name", sorted(PUSH_ERRORS))

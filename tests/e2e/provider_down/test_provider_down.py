@@ -118,4 +118,4 @@ async def test_p4_the_other_providers_device_is_woken_without_delay(
     (registered,) = (beat for beat in story.beats if beat.step.step == "register")
     assert registered.step.device == bob.id
     assert registered.offset_ms < 500
-    assert [push.status for push in scene.pushes(unreachable)] in ([], [0])
+    assert {push.status for push in scene.pushes(unreachable)} <= {0}

@@ -1,6 +1,7 @@
-"""Bob has a browser alone: no registration and no socket, only the subscription that his page has handed over.
+"""Bob has a browser alone: no registration and no socket, only the subscription that his page has given.
 
-A call wakes it by Web Push. Its notification goes when the call is over, unless it is Bob himself who took the call there.
+A call wakes it by Web Push. Its notification goes when the call is over, unless it is Bob himself who took the call there. An app
+on Android is told, too.
 """
 
 from __future__ import annotations
@@ -29,13 +30,17 @@ SLOW = 60.0  # seconds; the page does not open before the call is over
 @pytest.fixture
 async def bob(scene: Scene) -> Handset:
     """Bob's browser; each test says when its page opens."""
+    return await asleep(scene, "webpush")
+
+
+async def asleep(scene: Scene, provider: str) -> Handset:
     await scene.extension()
-    return await scene.asleep("Bob's browser", provider="webpush", wakes=False)
+    return await scene.asleep("Bob's device", provider=provider, wakes=False)
 
 
 async def over(scene: Scene, bob: Handset) -> Push:
     push = await scene.pushed(bob, 2)
-    assert push.payload["type"] == Purpose.OVER
+    assert push.payload["nightbell_type" if push.provider == "fcm" else "type"] == Purpose.OVER
     return push
 
 
@@ -57,7 +62,11 @@ async def test_a_browser_is_woken_answers_and_is_heard(scene: Scene, bob: Handse
     assert "clear-sent" not in steps_of(story)
 
 
-async def test_p5_the_caller_gives_up_and_the_notification_is_cleared(scene: Scene, bob: Handset) -> None:
+@pytest.mark.parametrize(("provider", "status"), [("webpush", 201), ("fcm", 200)])
+async def test_p5_the_caller_gives_up_and_the_notification_is_cleared(
+    scene: Scene, provider: str, status: int
+) -> None:
+    bob = await asleep(scene, provider)
     receiver = await scene.listen(bob, wake_after=SLOW)
     alice = await scene.caller()
     outgoing = await alice.call(BOB)
@@ -71,7 +80,7 @@ async def test_p5_the_caller_gives_up_and_the_notification_is_cleared(scene: Sce
     assert call_reference(await over(scene, bob)) == call
     story = await scene.story("cancelled", "wake-cancelled", "clear-sent")
     (told,) = (beat.step for beat in story.beats if beat.step.step == "clear-sent")
-    assert (told.device, told.provider, told.code) == (bob.id, "webpush", 201)
+    assert (told.device, told.provider, told.code) == (bob.id, provider, status)
     assert invites(bob.phone) == []
 
 
