@@ -28,7 +28,15 @@ def list_(context: click.Context, as_json: bool, home: Path | None) -> None:
     except HostError as error:
         raise click.ClickException(str(error)) from None
     rows = [
-        {"name": r.name, "state": r.state, "calls": r.calls, "weight": r.weight, "why": r.why} for r in found
+        {
+            "name": relay.name,
+            "state": relay.state,
+            "calls": relay.calls,
+            "weight": relay.weight,
+            "version": relay.version,
+            "why": relay.why,
+        }
+        for relay in found
     ]
     show(rows, as_json=as_json, empty="no media relay is set up")
     if any(each.calls is None for each in found):

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import datetime
-import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from control.host import readiness, relays, render, tables
+from control.host import readiness, relays, render, rtpengine, tables
 from control.host.certificates import ensure_certificate
-from control.host.errors import PrepareError, ProgramMissingError
+from control.host.errors import PrepareError
 from control.host.files import ensure_secret, write_private, write_public
 from control.host.process import Process, Program
-from control.host.tree import TREES, Tree
 from control.settings import RtpengineSettings, Settings
-
-_RTPENGINE_TREE = TREES / "rtpengine"
-
 
 _MEMORY_AT_REST_MB = 64  # of shared memory: Kamailio itself, and the calls and registrations of a busy moment
 _BYTES_A_DOCUMENT = 1_500  # with what a connection takes while it is registered
@@ -52,7 +46,7 @@ class Installation:
         )
         return self._process(
             media.name,
-            _rtpengine(media, *arguments),
+            rtpengine.command(media, *arguments),
             lambda: readiness.ng(media.control, media.ng_port),
         )
 
@@ -174,22 +168,3 @@ class Installation:
         # The same interpreter, found without a search: the console script stands beside it.
         script = Path(sys.executable).with_name("nightbell")
         return (str(script), command, "--home", str(self.settings.home))
-
-
-def _rtpengine(media: RtpengineSettings, *arguments: str) -> tuple[str, ...]:
-    # Unless told otherwise the unpacked one, if there is one: Debian 12's own is open to CVE-2023-51275.
-    tree = media.tree or (_RTPENGINE_TREE if _RTPENGINE_TREE.exists() else None)
-    return Tree(tree).command("usr/bin/rtpengine", *arguments) if tree else ("rtpengine", *arguments)
-
-
-def rtpengine_version(media: RtpengineSettings) -> str:
-    """What the program that ``up`` starts for this relay says it is, such as ``12.5.1.31-1``. Raises ProgramMissingError."""
-    command = _rtpengine(media, "--version")
-    try:
-        said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ProgramMissingError(f"{command[0]} cannot be asked for its version: {error}") from None
-    found = re.search(r"Version: (\S+)", said.stdout + said.stderr)
-    if found is None:
-        raise ProgramMissingError(f"{media.name} does not say its version; it says {said.stderr[:200]!r}")
-    return found.group(1)

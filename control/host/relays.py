@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from control.host import ng, rpc, tables
+from control.host import ng, rpc, rtpengine, tables
 from control.host.errors import PrepareError
 from control.host.ng import NgError
 from control.host.rpc import RpcError
@@ -26,12 +26,16 @@ class UnknownRelayError(PrepareError):
 
 @dataclass(frozen=True)
 class Relay:
-    """How one rtpengine is doing: ``calls`` is None when it does not answer, ``why`` then says what happened."""
+    """How one rtpengine is doing: ``calls`` is None when it does not answer, ``why`` then says what happened.
+
+    ``version`` is that of the program that ``up`` starts, empty for one that does not run here.
+    """
 
     name: str
     weight: int
     drained: bool
     calls: int | None
+    version: str = ""
     why: str = ""
 
     @property
@@ -66,7 +70,7 @@ def write(settings: Settings, schema_dir: Path = tables.SCHEMA_DIR) -> None:
 
 
 def overview(settings: Settings) -> list[Relay]:
-    """Each of them, in the order of the settings. Raises PrepareError."""
+    """Each of them, in the order of the settings. Raises PrepareError, ProgramMissingError."""
     with _database(settings) as database:
         drained = dict(database.execute("SELECT url, disabled FROM rtpengine").fetchall())
     return [_look(relay, bool(drained.get(url(relay)))) for relay in settings.rtpengine]
@@ -106,12 +110,13 @@ def _set(settings: Settings, name: str, *, drained: bool) -> bool:
 
 
 def _look(relay: RtpengineSettings, drained: bool) -> Relay:
+    version = rtpengine.version(relay) if relay.here else ""
     try:
         answer = ng.ask(relay.control, relay.ng_port, "statistics", within=1.0)
         calls = int(answer["statistics"]["currentstatistics"]["sessionsown"])
     except (NgError, KeyError, TypeError, ValueError) as error:
-        return Relay(relay.name, relay.weight, drained, None, str(error))
-    return Relay(relay.name, relay.weight, drained, calls)
+        return Relay(relay.name, relay.weight, drained, None, version, str(error))
+    return Relay(relay.name, relay.weight, drained, calls, version)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,12 +47,17 @@ class Edge:
     _kinds: dict[int, str] = field(default_factory=dict, init=False)
     _idle: float = field(default=0.0, init=False)  # CPU seconds a second when nobody calls
 
-    def start(self, people: Iterable[Phone], pbx: str, wait: float) -> None:
-        """Write its files and start it; returns when it answers. Raises HostError, BenchError."""
+    def start(
+        self, people: Iterable[Phone], pbx: str, wait: float, relayed: Sequence[str] | None = None
+    ) -> None:
+        """Write its files and start it; returns when it answers. Raises HostError, BenchError.
+
+        ``relayed``: media goes through rtpengine, and devices are offered these codecs alone (empty: any).
+        """
         installation = Installation(self.settings)
         installation.prepare()
         (self.settings.run_dir / "kamailio.cfg").write_text(self._configuration(), encoding="utf-8")
-        settle_in(self.settings.projection_db, people, pbx, wait, self.native)
+        settle_in(self.settings.projection_db, people, pbx, wait, self.native, relayed)
         self.process.start()
         listed = iter(rpc.ask(self.settings.rpc_socket, "core.ps"))
         self._kinds = {int(pid): str(kind) for pid, kind in zip(listed, listed, strict=True)}

@@ -11,7 +11,10 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured value; ``peer`` says what it was measured against, in the same run."""
+    """One measured value; ``peer`` says what it was measured against, in the same run.
+
+    The goal is the most it may be; with ``more``, where more is better, the least.
+    """
 
     name: str
     value: float
@@ -20,12 +23,15 @@ class Figure:
     peer_value: float | None = None
     ratio: float | None = None
     goal: float | None = None
+    more: bool = False
 
     @property
     def reached(self) -> bool:
         """Whether the goal is met: by the ratio where there is a peer, by the value otherwise."""
         measured = self.value if self.ratio is None else self.ratio
-        return self.goal is None or measured <= self.goal
+        if self.goal is None:
+            return True
+        return measured >= self.goal if self.more else measured <= self.goal
 
     def __str__(self) -> str:
         text = f"{self.name} {self.value:g} {self.unit}"
@@ -37,12 +43,18 @@ class Figure:
 
 
 def against(
-    name: str, unit: str, peer: str, pairs: Sequence[tuple[float, float]], goal: float | None
+    name: str,
+    unit: str,
+    peer: str,
+    pairs: Sequence[tuple[float, float]],
+    goal: float | None,
+    *,
+    more: bool = False,
 ) -> Figure:
     """A figure from rounds measured in turn, ours and the peer's: medians, and the median of the ratios."""
     ours, theirs = median(p[0] for p in pairs), median(p[1] for p in pairs)
     ratio = median(mine / other for mine, other in pairs)
-    return Figure(name, round(ours, 3), unit, peer, round(theirs, 3), round(ratio, 3), goal)
+    return Figure(name, round(ours, 3), unit, peer, round(theirs, 3), round(ratio, 3), goal, more)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -96,7 +96,7 @@ class Phones:
                 continue
             request = self._branches.get(key)
             if request is not None and sip.value(request, b"Call-ID") not in self._acked:
-                self._link.sendto(sip.answer(request, b"200 OK", self._at, sdp=True), self._edge)
+                self._link.sendto(sip.answer(request, b"200 OK", self._at, sdp=sip.SDP), self._edge)
                 heapq.heappush(self._due, (now + _RETRANSMIT, key, None))
 
     def _drain_events(self) -> None:

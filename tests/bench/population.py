@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,13 +40,20 @@ def _phone(number: int) -> Phone:
     return Phone(number, device, f"user{number:06d}", f"c{number:06d}x9wq2m", ha1)
 
 
-def settle_in(database: Path, people: Iterable[Phone], pbx: str, wait: float, native: bool) -> None:
+def settle_in(
+    database: Path,
+    people: Iterable[Phone],
+    pbx: str,
+    wait: float,
+    native: bool,
+    relayed: Sequence[str] | None = None,
+) -> None:
     """Write the people's documents where Kamailio loads them at its start.
 
-    ``pbx`` is the address calls come from; ``wait`` how long a call is held, in seconds.
+    ``pbx`` is the address calls come from; ``wait`` how long a call is held, in seconds; ``relayed``: see Edge.start.
     """
     with closing(sqlite3.connect(database)) as connection, connection:
-        rows = [row for phone in people for row in _rows(phone, pbx, wait, native)]
+        rows = [row for phone in people for row in _rows(phone, pbx, wait, native, relayed)]
         if native:
             for table in _NATIVE_TABLES:
                 connection.execute(_TABLE.format(name=table))
@@ -61,7 +69,9 @@ _TABLE = (
 _ROW = "INSERT INTO {name} (key_name, key_type, value_type, key_value, expires) VALUES (?, 0, 0, ?, 0)"
 
 
-def _rows(phone: Phone, pbx: str, wait: float, native: bool) -> list[tuple[str, str, str]]:
+def _rows(
+    phone: Phone, pbx: str, wait: float, native: bool, relayed: Sequence[str] | None
+) -> list[tuple[str, str, str]]:
     aor = f"sip:{phone.user}@{DOMAIN}"
     if native:
         return [
@@ -78,10 +88,14 @@ def _rows(phone: Phone, pbx: str, wait: float, native: bool) -> list[tuple[str, 
         next_hop=f"sip:{pbx}:5060;transport=udp",
         sources=[pbx],
         register=False,
-        media="direct",
+        media="direct" if relayed is None else "relay",
     )
     return [
-        ("device", phone.id, DeviceDoc(aor, phone.ha1, phone.connection).encode()),
+        ("device", phone.id, _device(DeviceDoc(aor, phone.ha1, phone.connection), relayed)),
         ("line", aor, LineDoc([LineDevice(phone.id, push=True)], wait).encode()),
         ("connection", phone.connection, connection.encode()),
     ]
+
+
+def _device(document: DeviceDoc, codecs: Sequence[str] | None) -> str:
+    return json.dumps(json.loads(document.encode()) | {"codecs": list(codecs or ())})

@@ -121,13 +121,13 @@ def register(
     )
 
 
-def invite(phone: Phone, at: Address, edge: Address, run: int) -> bytes:
+def invite(phone: Phone, at: Address, edge: Address, run: int, sdp: bytes = SDP) -> bytes:
     """An INVITE of the PBX to the phone's connection; ``run`` tells calls of different runs apart."""
     return (
         b"INVITE sip:%s@%s:%d SIP/2.0\r\n" % (phone.connection.encode(), edge[0].encode(), edge[1])
         + _call_headers(phone, at, run, b"INVITE", b"<sip:%s@pbx.test>" % phone.user.encode(), b"i")
         + b"Contact: <sip:pbx@%s:%d>\r\nUser-Agent: Bench PBX\r\nContent-Type: application/sdp\r\n"
-        b"Content-Length: %d\r\n\r\n" % (at[0].encode(), at[1], len(SDP)) + SDP
+        b"Content-Length: %d\r\n\r\n" % (at[0].encode(), at[1], len(sdp)) + sdp
     )
 
 
@@ -171,7 +171,7 @@ def _call_headers(phone: Phone, at: Address, run: int, method: bytes, to: bytes,
 # ------------------------------------------------------------------------------------------------ replies
 
 
-def answer(request: bytes, line: bytes, at: Address | None = None, sdp: bool = False) -> bytes:
+def answer(request: bytes, line: bytes, at: Address | None = None, sdp: bytes = b"") -> bytes:
     """A device's reply: ``at`` adds its Contact, ``sdp`` a body."""
     kept: list[bytes] = []
     for header in request.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]:
@@ -185,5 +185,4 @@ def answer(request: bytes, line: bytes, at: Address | None = None, sdp: bool = F
         kept.append(b"Contact: <sip:%s@%s:%d>" % (user, at[0].encode(), at[1]))
     if sdp:
         kept.append(b"Content-Type: application/sdp")
-    body = SDP if sdp else b""
-    return b"SIP/2.0 %s\r\n%s\r\nContent-Length: %d\r\n\r\n%s" % (line, b"\r\n".join(kept), len(body), body)
+    return b"SIP/2.0 %s\r\n%s\r\nContent-Length: %d\r\n\r\n%s" % (line, b"\r\n".join(kept), len(sdp), sdp)

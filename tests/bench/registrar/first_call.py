@@ -59,7 +59,7 @@ class FirstCall:
                 message = _receive(link)
                 if link is self._phone_link and message.startswith(b"INVITE"):
                     at = self._phone_link.getsockname()
-                    self._phone_link.sendto(sip.answer(message, b"200 OK", at, sdp=True), self._edge)
+                    self._phone_link.sendto(sip.answer(message, b"200 OK", at, sdp=sip.SDP), self._edge)
                 elif link is self._pbx_link and sip.status(message) == 200:
                     answered = time.monotonic() - since
                     self._end(message)

@@ -10,7 +10,7 @@ from _pytest.tmpdir import TempPathFactory
 from click.testing import CliRunner, Result
 
 from control.cli.main import main
-from control.host import relays
+from control.host import relays, rtpengine
 from control.services import alarms
 from demo.phone import OutgoingCall
 from demo.stack import Stack
@@ -136,6 +136,7 @@ async def test_new_calls_go_through_the_other_relay_when_one_dies(scene: Scene, 
     await alarmed(True)
     listed = nightbell(stack, "media", "list")
     assert (listed.exit_code, "down" in listed.output) == (1, True)
+    assert rtpengine.version(west) in listed.output
 
     stack.rtpengine.start()
     await alarmed(False)

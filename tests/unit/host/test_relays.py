@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from control.host import relays
+from control.host import relays, rtpengine
+from control.host.errors import ProgramMissingError
 from control.host.relays import Relay, UnknownRelayError
-from control.settings import Settings, parse
+from control.settings import RtpengineSettings, Settings, parse
 
 NOWHERE = {"control": "127.0.12.9", "rtp_min": 30000, "rtp_max": 30999}
 
@@ -38,8 +39,8 @@ def rows(made: Settings) -> list[tuple[str, int, int]]:
         return database.execute("SELECT url, weight, disabled FROM rtpengine ORDER BY url").fetchall()
 
 
-EAST = {"name": "east", "ng_port": 2223}
-WEST = {"name": "west", "ng_port": 2224, "rtp_min": 31000, "rtp_max": 31999, "weight": 3}
+EAST = {"name": "east", "ng_port": 2223, "here": False}
+WEST = {"name": "west", "ng_port": 2224, "rtp_min": 31000, "rtp_max": 31999, "weight": 3, "here": False}
 
 
 def test_what_is_drained_stays_so_when_the_settings_are_written_again(tmp_path: Path) -> None:
@@ -81,3 +82,29 @@ def test_one_that_does_not_answer_is_down_and_says_why(tmp_path: Path) -> None:
 )
 def test_its_state_in_a_word(drained: bool, calls: int | None, state: str) -> None:
     assert Relay("east", 1, drained, calls).state == state
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [("Version: 10.5.3.5-1+deb12u1", "10.5.3.5-1+deb12u1"), ("Version: 12.5.1.31-1", "12.5.1.31-1")],
+)
+def test_the_program_says_its_version(tmp_path: Path, text: str, version: str) -> None:
+    assert rtpengine.version(fake(tmp_path, text)) == version
+
+
+def test_a_program_that_does_not_say_its_version_is_no_rtpengine(tmp_path: Path) -> None:
+    with pytest.raises(ProgramMissingError, match="it says 'Usage: something"):
+        rtpengine.version(fake(tmp_path, "Usage: something"))
+
+
+def fake(folder: Path, said: str) -> RtpengineSettings:
+    """A tree whose rtpengine is a script, and whose loader runs scripts."""
+    libraries = folder / "root/usr/lib/x86_64-linux-gnu"
+    (folder / "root/usr/bin").mkdir(parents=True)
+    libraries.mkdir(parents=True)
+    (libraries / "libc.so.6").touch()
+    loader = libraries / "ld-linux-x86-64.so.2"
+    loader.write_text('#!/bin/sh\nshift 2\nexec sh "$@"\n')
+    loader.chmod(0o755)
+    (folder / "root/usr/bin/rtpengine").write_text(f"echo '{said}' >&2\n")
+    return RtpengineSettings(tree=folder)
