@@ -10,6 +10,7 @@ import structlog
 from control.domain.journal import Step
 from control.domain.push import PushToken
 from control.edge.recorder import Entry, TokensBrought, UpstreamSeen
+from control.edge.reminders import Reminders
 from control.edge.tokens import TokenBook
 from control.edge.waker import Waker
 from kemi.wire import (
@@ -41,12 +42,14 @@ class Intake:
         waker: Waker,
         tokens: TokenBook,
         remember: Callable[[Entry], None],
+        reminders: Reminders,
         media_ended: Callable[[MediaEndEvent], None],
         hello: Callable[[], None],
     ) -> None:
         self._waker = waker
         self._tokens = tokens
         self._remember = remember
+        self._reminders = reminders
         self._media_ended = media_ended
         self._hello = hello
         self.counters: Counter[str] = Counter()
@@ -78,6 +81,7 @@ class Intake:
 
     def _register(self, event: RegisterEvent) -> None:
         self._waker.register(event)
+        self._reminders.register(event)
         if event.action in ("added", "refreshed"):
             brought = tuple(
                 PushToken(t.provider, t.app, t.environment, t.token, t.kind) for t in event.each_token()

@@ -14,6 +14,7 @@ import structlog
 from control.domain.journal import Step
 from control.domain.push import PushToken
 from control.domain.quality import Quality
+from control.domain.reminder import Reminder
 from control.domain.wakes import DeviceWake
 from control.edge.db_thread import DbThread
 from control.edge.errors import LedgerUnavailableError
@@ -95,9 +96,32 @@ class RelaySeen:
     why: str
 
 
+@dataclass(frozen=True)
+class ReminderWanted:
+    """A device is to be reminded of its binding."""
+
+    reminder: Reminder
+
+
+@dataclass(frozen=True)
+class ReminderOver:
+    """A device needs no reminder any more."""
+
+    device: str
+
+
 TokenChange = TokensBrought | TokenDied | TokenQuarantined | TokenCorrected
 Entry = (
-    Step | DeviceWake | MediaMeasured | RelaySeen | RegisterEvent | TokenChange | UpstreamSeen | RefreshEvent
+    Step
+    | DeviceWake
+    | MediaMeasured
+    | RelaySeen
+    | RegisterEvent
+    | TokenChange
+    | ReminderWanted
+    | ReminderOver
+    | UpstreamSeen
+    | RefreshEvent
 )
 
 

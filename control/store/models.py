@@ -123,6 +123,16 @@ class PhoneLink(Base):
     used_at: Mapped[float | None]
 
 
+class BindingReminder(Base):
+    """The next reminder of a device's binding: ``control.domain.reminder.Reminder``."""
+
+    __tablename__ = "binding_reminders"
+
+    device_id: Mapped[str] = mapped_column(ForeignKey("devices.id", ondelete="CASCADE"), primary_key=True)
+    due: Mapped[float]
+    ends: Mapped[float]
+
+
 class Connection(Base):
     """An account at a PBX. ``id`` is the contact user there; ``password`` is sealed.
 

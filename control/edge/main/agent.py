@@ -24,6 +24,7 @@ from control.edge.projector import Projector
 from control.edge.receiver import Receiver
 from control.edge.recorder import Recorder, TokenDied
 from control.edge.relay_watch import RelayWatch
+from control.edge.reminders import Reminders
 from control.edge.rpc import KamailioRpc
 from control.edge.rtpengine import Rtpengine
 from control.edge.tokens import TokenBook
@@ -93,6 +94,13 @@ class Agent:
             caller_in_push=settings.wake.caller_in_push,
             now=time.time,
         )
+        self._reminders = Reminders(
+            tokens=self._tokens,
+            dispatch=self._dispatcher.dispatch,
+            remember=self._recorder.put,
+            dropped=self._drop_token,
+            now=time.time,
+        )
         relays = [Rtpengine(each.name, each.control, each.ng_port) for each in settings.rtpengine]
         self._media = MediaCollector(relays, self._recorder.put)
         self._relays = RelayWatch(relays, self._recorder.put, time.time)
@@ -100,6 +108,7 @@ class Agent:
             waker=self._waker,
             tokens=self._tokens,
             remember=self._recorder.put,
+            reminders=self._reminders,
             media_ended=self._media.ended,
             hello=self._kamailio_found,
         )
@@ -127,7 +136,9 @@ class Agent:
                 gc.freeze()  # what is loaded now stays: the collector need not walk it while a call waits
                 with contextlib.suppress(LedgerUnavailableError):  # then somebody may be pushed to twice
                     self._waker.resume(await self._thread.run(self._ledger.wakes_under_way, time.time()))
+                    self._reminders.load(await self._thread.run(self._ledger.reminders, time.time()))
                 self._receiver.start()
+                tasks.append(asyncio.create_task(self._reminders.run(), name="reminders"))
                 tasks.append(asyncio.create_task(self._say_alive(), name="alive"))
                 with ready(self._settings.edge_ready, self.boot):
                     log.info("edge-ready", devices_with_tokens=len(self._tokens))
@@ -211,6 +222,7 @@ class Agent:
             "devices_with_tokens": len(self._tokens),
             "events": dict(self._receiver.counters),
             "wakes": dict(self._waker.counters),
+            "reminders": dict(self._reminders.counters),
             "rpc": dict(self._rpc.counters),
             "journal": {**self._recorder.counters, **self._ledger.counters},
             "media": dict(self._media.counters),

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from control.domain.errors import DomainError
 from control.domain.journal import Step
 from control.domain.push import PushToken
+from control.domain.reminder import Reminder
 from control.domain.targets import Route
 from control.domain.wakes import DeviceWake, WaitPolicy
 from control.edge.errors import LedgerUnavailableError
@@ -22,6 +23,8 @@ from control.edge.recorder import (
     Entry,
     MediaMeasured,
     RelaySeen,
+    ReminderOver,
+    ReminderWanted,
     TokenCorrected,
     TokenDied,
     TokenQuarantined,
@@ -36,6 +39,7 @@ from control.services import (
     outbox,
     projection,
     registrations,
+    reminders,
     tokens,
     upstream,
     wakes,
@@ -113,6 +117,11 @@ class DatabaseLedger:
         with self._read() as session:
             return wakes.under_way(session, now)
 
+    def reminders(self, now: float) -> list[Reminder]:
+        """Which devices are to be reminded of their binding."""
+        with self._read() as session:
+            return reminders.pending(session, now)
+
     def upstream(self, after: str = "") -> dict[str, str]:
         """Some of the registrar's durable state by connection id after one, as last recorded; empty: that was all."""
         with self._read() as session:
@@ -163,6 +172,7 @@ class DatabaseLedger:
             (registrations.prune, kept.register_log_days * _DAY_S),
             (alarms.prune, kept.alarm_days * _DAY_S),
             (tokens.prune, kept.token_days * _DAY_S),
+            (reminders.prune, 0.0),
         )
         for prune, seconds in steps:
             with self._write() as session:  # others may write in between
@@ -212,6 +222,10 @@ def _write(session: Session, entries: Sequence[Entry], waits: WaitPolicy) -> Non
                 tokens.store_tokens(session, device, brought, at)
             case TokenDied(device, token, _, known_at):
                 tokens.drop_token(session, device, token, known_at)
+            case ReminderWanted(reminder):
+                reminders.want(session, reminder)
+            case ReminderOver(device):
+                reminders.forget(session, device)
             case TokenQuarantined(device, token, _, at):
                 tokens.quarantine(session, device, token, at)
             case TokenCorrected(device, token, _, environment):
