@@ -59,11 +59,20 @@ async def post(
     """Send a request and read the answer; a redirection is an answer, too. Raises UnansweredError."""
     try:
         async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
-            return HttpAnswer(response.status, await response.content.read(MAX_ANSWER), response.headers)
+            return HttpAnswer(response.status, await _body(response), response.headers)
     except aiohttp.ClientError as error:
         raise UnansweredError(why(error), str(error)) from error
     except RuntimeError as error:  # aiohttp's word for a session that was closed meanwhile
         raise UnansweredError("closed", str(error)) from None
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) >= MAX_ANSWER:
+            break
+    return bytes(body[:MAX_ANSWER])
 
 
 def why(error: aiohttp.ClientError) -> str:

@@ -7,7 +7,7 @@ notifications" (``reason``); Microsoft's notification service (406).
 from __future__ import annotations
 
 from control.domain.push import Outcome
-from control.push.outcome_table import ANY_REASON, OutcomeTable
+from control.push.outcome_table import ANY_REASON, ANY_STATUS, OutcomeTable
 
 OUTCOMES = OutcomeTable(
     {
@@ -17,8 +17,14 @@ OUTCOMES = OutcomeTable(
         # This push or this subscription.
         (400, ANY_REASON): Outcome.REJECTED,
         (413, ANY_REASON): Outcome.REJECTED,
+        (400, "BadTtl"): Outcome.REJECTED,
+        (400, "BadUrgency"): Outcome.REJECTED,
+        (400, "BadWebPushRequest"): Outcome.REJECTED,
+        (400, "BadWebPushTopic"): Outcome.REJECTED,
         # Our VAPID key, or the contact in our tokens: an administrator has to act.
-        (400, "VapidPkHashMismatch"): Outcome.MISCONFIGURED,
+        (ANY_STATUS, "VapidPkHashMismatch"): Outcome.MISCONFIGURED,
+        (403, "BadJwtToken"): Outcome.MISCONFIGURED,
+        (403, "BadVapidPublicKey"): Outcome.MISCONFIGURED,
         (401, ANY_REASON): Outcome.MISCONFIGURED,
         (403, ANY_REASON): Outcome.MISCONFIGURED,
         # The service is busy, or thinks that we are.
@@ -29,3 +35,4 @@ OUTCOMES = OutcomeTable(
         (503, ANY_REASON): Outcome.RETRY,
     }
 )
+REASONS = frozenset(reason for _, reason in OUTCOMES.rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
 
@@ -13,7 +14,7 @@ from control.push import https, retry_after
 from control.push.errors import UnansweredError
 from control.push.port import Clock
 from control.push.webpush import message
-from control.push.webpush.outcomes import OUTCOMES
+from control.push.webpush.outcomes import OUTCOMES, REASONS
 from control.push.webpush.public_hosts import Allowed, PrivateAddressError, PublicResolver
 from control.push.webpush.settings import WebPushSettings
 from control.push.webpush.subscription import Subscription, SubscriptionError, parse
@@ -23,6 +24,7 @@ ATTEMPT = 5.0  # seconds for one attempt; the dispatcher makes another while the
 CONNECTIONS = 30  # to one host; of all hosts together there is no limit, or one that hangs would take it up
 IDLE = 230.0  # seconds that a connection is kept for the next call
 SHOWN = 40  # characters of a push's name in the journal
+_NAME = re.compile(r"[A-Za-z0-9._~:%=+\-]+")
 
 
 class WebPushProvider:
@@ -122,17 +124,21 @@ def verdict(answer: https.HttpAnswer, now: float) -> Verdict:
 
 
 def _reason(answer: https.HttpAnswer) -> str:
-    """Apple's word, or Mozilla's number; other vendors have sentences, which are no names."""
+    """Apple's word, or Mozilla's number; other vendors have sentences, which are no names.
+
+    Only words that are known: a stranger's server may answer, and reasons are counted and alarmed by.
+    """
     said = answer.json()
     reason, errno = said.get("reason"), said.get("errno")
-    if isinstance(reason, str) and reason.isascii() and reason.isalnum():
-        return reason[:SHOWN]
-    return f"errno {errno}" if type(errno) is int else ""
+    if isinstance(reason, str) and reason in REASONS:
+        return reason
+    return f"errno {errno}" if type(errno) is int and 100 <= errno <= 999 else ""
 
 
 def _name(answer: https.HttpAnswer) -> str:
     """The end of the message's URL (RFC 8030 §5): enough to find it, too little to use it."""
-    return answer.headers.get("Location", "").rstrip("/").rpartition("/")[2][:SHOWN]
+    name = answer.headers.get("Location", "").rstrip("/").rpartition("/")[2]
+    return name[:SHOWN] if _NAME.fullmatch(name) else ""
 
 
 def _is_private(error: UnansweredError) -> bool:

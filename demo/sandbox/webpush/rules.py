@@ -30,7 +30,8 @@ def rule(headers: Mapping[str, str], size: int) -> Ruling:
     if not (written.isascii() and written.isdigit()):
         return Ruling("InvalidTtl")
     topic = headers.get("topic", "")
-    if "topic" in headers and not _TOPIC.fullmatch(topic):
+    # Apple reads it as base64, in which one character more than a multiple of four cannot be.
+    if "topic" in headers and (not _TOPIC.fullmatch(topic) or len(topic) % 4 == 1):
         return Ruling("InvalidTopic")
     urgency = headers.get("urgency", "normal")
     if urgency not in URGENCIES:

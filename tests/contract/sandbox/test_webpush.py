@@ -237,6 +237,7 @@ async def test_another_servers_key_is_not_the_subscriptions(
         ({"ttl": "-1"}, "InvalidTtl"),
         ({"topic": "a b"}, "InvalidTopic"),
         ({"topic": "x" * 33}, "InvalidTopic"),
+        ({"topic": "voicemail"}, "InvalidTopic"),
         ({"urgency": "urgent"}, "MissingHeader"),
         ({"content_encoding": "aesgcm"}, "InvalidCryptoKeys"),
     ],
@@ -262,7 +263,7 @@ async def test_p5_a_push_of_the_same_topic_replaces_the_one_that_still_waits(
     sandbox: ProviderSandbox, sender: WebPushSender
 ) -> None:
     token = sender.browser()
-    for text, topic in ((b'{"n":1}', "a"), (b'{"n":2}', "b"), (b'{"n":3}', "a")):
+    for text, topic in ((b'{"n":1}', "aa"), (b'{"n":2}', "bb"), (b'{"n":3}', "aa")):
         await sender.push(token, encrypted(token, text), topic=topic)
     await sender.push(token, encrypted(token, b'{"n":4}'), ttl="0")
     with sandbox.deliveries(token) as deliveries:
