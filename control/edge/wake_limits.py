@@ -14,10 +14,13 @@ class _Bucket:
 
 
 class WakeLimits:
-    """``per_callee`` and ``per_domain`` are calls a minute, and as many at once after a quiet minute; 0: no limit."""
+    """``per_callee`` and ``per_domain`` are calls a minute, and as many at once after a quiet minute; 0: no limit.
 
-    def __init__(self, per_callee: int, per_domain: int) -> None:
-        self._per_callee, self._per_domain = per_callee, per_domain
+    ``what`` is counted, in the words of a refusal.
+    """
+
+    def __init__(self, per_callee: int, per_domain: int, what: str = "calls") -> None:
+        self._per_callee, self._per_domain, self._what = per_callee, per_domain, what
         self._callees: dict[str, _Bucket] = {}
         self._domain = _Bucket(per_domain, 0.0)
 
@@ -32,9 +35,9 @@ class WakeLimits:
         _fill(callee, self._per_callee, now)
         _fill(self._domain, self._per_domain, now)
         if self._per_callee and callee.left < 1:
-            return f"more than {self._per_callee} calls a minute for this person"
+            return f"more than {self._per_callee} {self._what} a minute for this person"
         if self._per_domain and self._domain.left < 1:
-            return f"more than {self._per_domain} calls a minute for all together"
+            return f"more than {self._per_domain} {self._what} a minute for all together"
         callee.left -= 1
         self._domain.left -= 1
         return ""

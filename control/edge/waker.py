@@ -85,6 +85,7 @@ class Waker:
         dropped: Callable[[str, PushToken, int, float | None], None],
         record: Callable[[DeviceWake], None],
         limits: WakeLimits,
+        message_limits: WakeLimits,
         caller_in_push: bool,
         now: Callable[[], float],
     ) -> None:
@@ -95,7 +96,8 @@ class Waker:
         self._note = note
         self._dropped = dropped
         self._log = WakeLog(record)
-        self._limits = limits
+        # Each has its own: a flood of messages must not cost anybody a call.
+        self._limits = {Purpose.CALL: limits, Purpose.MESSAGE: message_limits}
         self._caller_in_push = caller_in_push
         self._now = now
         self._loop = asyncio.get_running_loop()
@@ -252,7 +254,7 @@ class Waker:
         elif self._log.was_accepted(wake.event.id, device):
             attempt = _Attempt(wake.event, accepted=True)
             attempt.shown.extend(self._tokens.of(device, _purpose(wake.event)))
-        elif refusal := "" if wake.allowed else self._limits.refusal(wake.event.aor, self._now()):
+        elif refusal := "" if wake.allowed else self._refusal(wake.event):
             self._withhold(wake, device, refusal)
             self._advance(wake, *wake.plan.failed(device, wake_plan.LIMITED))
             return
@@ -267,6 +269,9 @@ class Waker:
             self._advance(wake, *wake.plan.accepted(device))
         elif attempt.failure:
             self._advance(wake, *wake.plan.failed(device, attempt.failure))
+
+    def _refusal(self, event: WakeEvent) -> str:
+        return self._limits[_purpose(event)].refusal(event.aor, self._now())
 
     def _withhold(self, wake: _Wake, device: str, reason: str) -> None:
         self.counters["withheld"] += 1

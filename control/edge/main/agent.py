@@ -82,6 +82,7 @@ class Agent:
             saved=self._tokens.saved,
             learned=self._projector.nudge,
         )
+        limits = settings.wake.calls_per_callee, settings.wake.calls_per_domain
         self._waker = Waker(
             boot=self.boot,
             orders=self._rpc,
@@ -90,7 +91,8 @@ class Agent:
             note=self._recorder.put,
             dropped=self._drop_token,
             record=self._recorder.put,
-            limits=WakeLimits(settings.wake.calls_per_callee, settings.wake.calls_per_domain),
+            limits=WakeLimits(*limits),
+            message_limits=WakeLimits(*limits, "messages"),
             caller_in_push=settings.wake.caller_in_push,
             now=time.time,
         )

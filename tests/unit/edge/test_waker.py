@@ -49,6 +49,7 @@ class Desk:
             dropped=lambda device, token, _change, at: self.dropped.append((device, token, at)),
             record=self.records.append,
             limits=WakeLimits(0, 0) if limits is None else limits,
+            message_limits=WakeLimits(1, 0, "messages"),
             caller_in_push=caller_in_push,
             now=lambda: self.now,
         )
@@ -128,6 +129,20 @@ async def test_p1_a_message_is_pushed_to_tokens_that_may_show_one_and_never_as_a
     await asyncio.sleep(waker_module.CLEAR_AFTER_S + 0.05)
     assert len(desk.pushes) == 2, "a message is not over when it has arrived"
     assert desk.records == [], "its wake time is not one of a call"
+
+
+async def test_w13_a_flood_of_messages_is_limited_and_costs_nobody_a_call() -> None:
+    desk = Desk(WakeLimits(1, 0))
+    desk.tokens.put(ALICE, [PushToken("fcm", "project", "", "cc33")], NOW)
+    for number in range(3):
+        desk.waker.wake(replace(wake(), id=f"m{number}", call=f"m{number}", purpose="message"))
+    assert [step.reason for step in desk.steps if step.step == "push-withheld"] == [
+        "more than 1 messages a minute for this person"
+    ] * 2
+    desk.waker.wake(wake())
+    await desk.until(lambda: len(desk.pushes) == 2)
+    assert [notice.purpose for notice in desk.pushes] == [Purpose.MESSAGE, Purpose.CALL]
+    await desk.waker.close()
 
 
 async def test_a_message_for_a_device_that_can_show_none_is_given_up_at_once(desk: Desk) -> None:
