@@ -397,18 +397,13 @@ class Stack:
                 "web": {"address": self.address, "port": ports["web"]},
                 "phone": {"websocket": f"wss://{self.address}:{ports['wss']}"},
                 "push.apns": {
-                    "key_file": apns["key_file"],
-                    "key_id": apns["key_id"],
-                    "team_id": apns["team_id"],
                     "server": apns["server"],
                     "port": apns["port"],
                     "ca_file": facts["ca_file"],
                 },
-                "push.fcm": {
-                    "service_account_file": fcm["service_account_file"],
-                    "base_url": fcm["base_url"],
-                    "ca_file": facts["ca_file"],
-                },
+                "push.apns.keys": [{name: apns[name] for name in ("key_file", "key_id", "team_id")}],
+                "push.fcm": {"base_url": fcm["base_url"], "ca_file": facts["ca_file"]},
+                "push.fcm.accounts": [{"service_account_file": fcm["service_account_file"]}],
                 "push.webpush": {
                     "contact": "mailto:demo@nightbell.example",
                     "allow_private": [f"{self.address}/32"],

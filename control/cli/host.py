@@ -6,11 +6,16 @@ import time
 from pathlib import Path
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from control.cli.installation import home_option, settings_of
 from control.host.errors import HostError
 from control.host.installation import Installation
+from control.services import heartbeat
 from control.services.installation import initialise
+from control.settings import Settings
+from control.store.errors import StoreError
+from control.store.session import Store
 
 
 def _installation(home: Path | None) -> Installation:
@@ -70,8 +75,33 @@ def status(context: click.Context, home: Path | None) -> None:
                 click.echo(f"{name:<10} {working}, pid {pid}  {places.get(name, '')}".rstrip())
     except HostError as error:
         raise click.ClickException(str(error)) from None
+    for line in _silent(settings):
+        click.echo(f"{'push':<10} {line}")
     if not complete:
         context.exit(1)
+
+
+def _silent(settings: Settings) -> list[str]:
+    """Which push providers do not answer, as the edge agent has said last."""
+    try:
+        store = Store.open(settings.database.url, settings.home)
+    except StoreError:
+        return []  # `up` makes it; and the edge agent says more of it in its log
+    try:
+        with store.read() as session:
+            age = heartbeat.age(session, heartbeat.EDGE, time.time())
+            told = heartbeat.facts(session, heartbeat.EDGE).get("push", {})
+    except SQLAlchemyError:
+        return []
+    finally:
+        store.close()
+    if age is None or age > heartbeat.STALE_S:
+        return []
+    return [
+        f"{name} does not answer ({', '.join(state['silent'])}); it is asked once a second, {state['under_way']} pushes wait"
+        for name, state in told.items()
+        if state["silent"]
+    ]
 
 
 commands: list[click.Command] = [up, down, status]

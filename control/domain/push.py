@@ -103,7 +103,9 @@ class Verdict:
     ``status`` is the HTTP status, 0 when there was no answer; ``reason`` the provider's own word
     (``Unregistered``) or ours in lower case (``timeout``, ``connect-failed``); ``provider_id`` the provider's
     name of the push. ``retry_after`` is in seconds from now; ``unregistered_at`` UNIX time in seconds: the
-    token was known to be dead then, a registration after it revives it.
+    token was known to be dead then, a registration after it revives it. ``environment`` is where the token was found
+    when it was not in its own, ``quarantine`` says that it was found nowhere (P2). ``advice`` is what an administrator
+    has to do about ``misconfigured``, as a sentence.
     """
 
     outcome: Outcome
@@ -112,3 +114,16 @@ class Verdict:
     provider_id: str = ""
     retry_after: float | None = None
     unregistered_at: float | None = None
+    environment: str = ""
+    quarantine: bool = False
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PushTrouble:
+    """All pushes of an app fail by our own fault since ``at`` (UNIX seconds), as ``text`` says; empty: that is over."""
+
+    provider: str
+    app: str
+    at: float
+    text: str = ""

@@ -12,7 +12,7 @@ from typing import Protocol
 import structlog
 
 from control.domain.journal import Step
-from control.domain.push import PushToken
+from control.domain.push import PushToken, PushTrouble
 from control.domain.quality import Quality
 from control.domain.reminder import Reminder
 from control.domain.wakes import DeviceWake
@@ -116,6 +116,7 @@ Entry = (
     | DeviceWake
     | MediaMeasured
     | RelaySeen
+    | PushTrouble
     | RegisterEvent
     | TokenChange
     | ReminderWanted

@@ -68,8 +68,8 @@ class _Attempt:
 class Waker:
     """All held calls of this edge, by wake id. Nothing here waits for a database.
 
-    ``boot`` names this incarnation of the agent; ``dropped`` is told of each dead token once: device, token,
-    number of the change, and when the provider knew of it. ``record`` is told of each stage of each device's wake.
+    ``boot`` names this incarnation of the agent; ``learn`` is told of each verdict: device and
+    token, too. ``record`` is told of each stage of each device's wake.
     ``caller_in_push``: whether the push says who calls (P6). ``now`` is UNIX time in seconds. ``counters`` counts
     ``wakes``, ``pushes``, ``withheld``, ``ringing``, ``gave-up``, ``late``, ``cleared`` and each outcome.
     """
@@ -82,7 +82,7 @@ class Waker:
         tokens: TokenBook,
         dispatch: Dispatch,
         note: Callable[[Step], None],
-        dropped: Callable[[str, PushToken, int, float | None], None],
+        learn: Callable[[str, PushToken, Verdict], None],
         record: Callable[[DeviceWake], None],
         limits: WakeLimits,
         message_limits: WakeLimits,
@@ -94,7 +94,7 @@ class Waker:
         self._tokens = tokens
         self._dispatch = dispatch
         self._note = note
-        self._dropped = dropped
+        self._learn = learn
         self._log = WakeLog(record)
         # Each has its own: a flood of messages must not cost anybody a call.
         self._limits = {Purpose.CALL: limits, Purpose.MESSAGE: message_limits}
@@ -309,6 +309,7 @@ class Waker:
         self._note_push(
             wake, "push-accepted" if delivered else "push-refused", device, token, *_answer(token, verdict)
         )
+        self._learn(device, token, verdict)
         if delivered:
             attempt.shown.append(token)
             attempt.accepted = True
@@ -316,7 +317,6 @@ class Waker:
             for each in attempt.wakes:
                 self._advance(each, *each.plan.accepted(device))
             return
-        self._drop_if_dead(device, token, verdict)
         if not attempt.tasks and not attempt.accepted:
             attempt.failure = _FAILURES[verdict.outcome]
             self._log.refused(wake.event.id, device, token.provider, attempt.failure)
@@ -345,13 +345,7 @@ class Waker:
     async def _tell_over(self, wake: _Wake, device: str, token: PushToken, notice: PushNotice) -> None:
         verdict = await self._dispatch(token, notice)
         self._note_push(wake, "clear-sent", device, token, *_answer(token, verdict))
-        self._drop_if_dead(device, token, verdict)
-
-    def _drop_if_dead(self, device: str, token: PushToken, verdict: Verdict) -> None:
-        if verdict.outcome is Outcome.TOKEN_DEAD:
-            change = self._tokens.drop(device, token, verdict.unregistered_at)
-            if change:
-                self._dropped(device, token, change, verdict.unregistered_at)
+        self._learn(device, token, verdict)
 
     def _unheard(self, wake: _Wake, device: str) -> None:
         pushable = self._pushable(wake.event, device)

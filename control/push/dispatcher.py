@@ -7,21 +7,22 @@ import random
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
 
-from control.domain.push import Outcome, PushNotice, PushToken, Verdict
+from control.domain.push import Outcome, PushNotice, PushToken, PushTrouble, Verdict
 from control.push.breaker import Breaker
+from control.push.misconfigured import Misconfigured
 from control.push.port import Clock, Provider
 
 CONCURRENCY = 500  # pushes under way at one provider
 QUEUE = 5000  # pushes waiting for their turn at one provider; more are refused at once
 LANES = 10_000  # lanes remembered; of more, those are forgotten where nothing is under way
+SHOWN = 10  # servers that do not answer, at most, of one provider
 FIRST_PAUSE = 0.05  # seconds before the second attempt, doubling …
 LAST_PAUSE = 2.0  # … up to this
-ALARM_EVERY = 60.0  # seconds between log lines about one and the same misconfiguration
 LONGEST = 120.0  # seconds; no wake is longer, whatever its deadline says
 
 log = structlog.get_logger("push.dispatcher")
@@ -38,13 +39,22 @@ class _Lane:
 
 
 class Dispatcher:
-    """Sends pushes, each until its deadline at most. ``counters`` counts (provider, outcome, reason)."""
+    """Sends pushes, each until its deadline at most. ``counters`` counts (provider, outcome, reason).
 
-    def __init__(self, providers: Iterable[Provider], clock: Clock = time.time) -> None:
+    ``trouble`` is told of an app whose pushes fail by our own fault, and when that is over.
+    """
+
+    def __init__(
+        self,
+        providers: Iterable[Provider],
+        clock: Clock = time.time,
+        *,
+        trouble: Callable[[PushTrouble], None] = lambda _: None,
+    ) -> None:
         self._providers = {provider.name: provider for provider in providers}
         self._lanes: dict[tuple[str, str], _Lane] = {}
         self._clock = clock
-        self._alarmed: dict[tuple[str, str], float] = {}
+        self._misconfigured = Misconfigured(trouble)
         self.counters: Counter[tuple[str, str, str]] = Counter()
 
     async def start(self) -> None:
@@ -67,7 +77,8 @@ class Dispatcher:
         """
         lane = self._lane(token)
         if lane is None:
-            verdict = Verdict(Outcome.MISCONFIGURED, reason="provider-not-set-up")
+            advice = f"Devices bring tokens of {token.provider}: give the settings a table for it, or the apps another"
+            verdict = Verdict(Outcome.MISCONFIGURED, reason="provider-not-set-up", advice=advice)
         elif lane.inside >= CONCURRENCY + QUEUE:
             verdict = Verdict(Outcome.RETRY, reason="overloaded")
         else:
@@ -77,9 +88,22 @@ class Dispatcher:
             finally:
                 lane.inside -= 1
         self.counters[token.provider, verdict.outcome.value, verdict.reason] += 1
-        if verdict.outcome is Outcome.MISCONFIGURED:
-            self._alarm(token, verdict)
+        self._misconfigured.note(token, verdict, self._clock())
         return verdict
+
+    def state(self) -> Mapping[str, Mapping[str, object]]:
+        """How each provider stands, fit for JSON: pushes under way, and which of its servers do not answer."""
+        return {
+            name: {
+                "under_way": self.inside(name),
+                "silent": sorted(
+                    server or name
+                    for (provider, server), lane in self._lanes.items()
+                    if provider == name and lane.breaker.is_open
+                )[:SHOWN],
+            }
+            for name in self._providers
+        }
 
     def _lane(self, token: PushToken) -> _Lane | None:
         provider = self._providers.get(token.provider)
@@ -92,19 +116,6 @@ class Dispatcher:
                 self._lanes = {known: lane for known, lane in self._lanes.items() if lane.inside}
             lane = self._lanes[key] = _Lane(provider)
         return lane
-
-    def _alarm(self, token: PushToken, verdict: Verdict) -> None:
-        """Every push would fail: say so, but not for every push."""
-        about, now = (token.provider, verdict.reason), self._clock()
-        if not 0 <= now - self._alarmed.get(about, -ALARM_EVERY) < ALARM_EVERY:
-            self._alarmed[about] = now
-            log.error(
-                "push.misconfigured",
-                provider=token.provider,
-                app=token.app,
-                status=verdict.status,
-                reason=verdict.reason,
-            )
 
     async def _within_deadline(self, lane: _Lane, token: PushToken, notice: PushNotice) -> Verdict:
         left = notice.deadline - self._clock()

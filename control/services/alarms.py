@@ -13,6 +13,7 @@ from control.store.models import Alarm
 
 REGISTRATION_STOPPED = "registration-stopped"  # subject: connection id
 MEDIA_RELAY_DOWN = "media-relay-down"  # subject: its name in the settings
+PUSH_MISCONFIGURED = "push-misconfigured"  # subject: provider and app
 
 
 @dataclass(frozen=True)

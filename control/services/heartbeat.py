@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from control.store.models import Heartbeat
 
 EDGE = "edge"
+STALE_S = 10.0  # an edge agent that has not been heard of for so long is taken for dead
 
 
 def beat(session: Session, name: str, at: float, detail: Mapping[str, object] | None = None) -> None:

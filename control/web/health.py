@@ -1,4 +1,6 @@
-"""GET /health: whether the database answers, an edge agent is at work, and how many alarms stand."""
+"""GET /health: whether the database answers, an edge agent is at work, how many alarms stand, and which push
+providers do not answer.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from control.services import alarms, heartbeat
 from control.store.session import Store
 
-STALE_S = 10.0  # an edge agent that has not been heard of for so long is taken for dead
-
 
 def blueprint(store: Store, clock: Callable[[], float]) -> Blueprint:
     """The route, reading from this store."""
@@ -22,7 +22,7 @@ def blueprint(store: Store, clock: Callable[[], float]) -> Blueprint:
         try:
             with store.read() as session:
                 age = heartbeat.age(session, heartbeat.EDGE, clock())
-                relays = heartbeat.facts(session, heartbeat.EDGE).get("relays", {})
+                facts = heartbeat.facts(session, heartbeat.EDGE)
                 standing = alarms.count(session)
         except SQLAlchemyError as error:
             # Its text may hold the URL, and so a password: the kind of error is all that is said.
@@ -32,7 +32,7 @@ def blueprint(store: Store, clock: Callable[[], float]) -> Blueprint:
                 "edge": None,
             }
             return jsonify(state), 503
-        alive = age is not None and age < STALE_S
+        alive = age is not None and age < heartbeat.STALE_S
         edge: dict[str, object] = {"ok": alive, "heartbeat_age_s": None if age is None else round(age, 3)}
         # An alarm is somebody's work, but no reason to take this host out of service.
         state = {
@@ -40,9 +40,11 @@ def blueprint(store: Store, clock: Callable[[], float]) -> Blueprint:
             "database": {"ok": True},
             "edge": edge,
             "media": {
-                name: {"ok": alive and calls is not None, "calls": calls} for name, calls in relays.items()
+                name: {"ok": alive and calls is not None, "calls": calls}
+                for name, calls in facts.get("relays", {}).items()
             },
             "alarms": standing,
+            "push": facts.get("push", {}) if alive else {},
         }
         return jsonify(state), 200 if alive else 503
 

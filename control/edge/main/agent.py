@@ -22,11 +22,12 @@ from control.edge.media_collector import MediaCollector
 from control.edge.projection_db import ProjectionDb
 from control.edge.projector import Projector
 from control.edge.receiver import Receiver
-from control.edge.recorder import Recorder, TokenDied
+from control.edge.recorder import Recorder
 from control.edge.relay_watch import RelayWatch
 from control.edge.reminders import Reminders
 from control.edge.rpc import KamailioRpc
 from control.edge.rtpengine import Rtpengine
+from control.edge.token_lessons import TokenLessons
 from control.edge.tokens import TokenBook
 from control.edge.wake_limits import WakeLimits
 from control.edge.waker import Waker
@@ -64,7 +65,6 @@ class Agent:
         self._store = Store.open(settings.database.url, settings.home)
         identity_key = bytes.fromhex(settings.identity_key())
         self._ledger = DatabaseLedger(self._store, settings.edge.domain, identity_key, settings.wake.policy)
-        self._dispatcher = Dispatcher(configured(settings.push))
         self._file = ProjectionDb(settings.projection_db)
         self._rpc = KamailioRpc(settings.rpc_socket, on_connect=self._kamailio_found)
         self._projector = Projector(
@@ -83,13 +83,15 @@ class Agent:
             learned=self._projector.nudge,
         )
         limits = settings.wake.calls_per_callee, settings.wake.calls_per_domain
+        self._dispatcher = Dispatcher(configured(settings.push), trouble=self._recorder.put)
+        lessons = TokenLessons(self._tokens, self._recorder.put, time.time)
         self._waker = Waker(
             boot=self.boot,
             orders=self._rpc,
             tokens=self._tokens,
             dispatch=self._dispatcher.dispatch,
             note=self._recorder.put,
-            dropped=self._drop_token,
+            learn=lessons.learn,
             record=self._recorder.put,
             limits=WakeLimits(*limits),
             message_limits=WakeLimits(*limits, "messages"),
@@ -223,6 +225,7 @@ class Agent:
             "kamailio": self._rpc.connected,
             "devices_with_tokens": len(self._tokens),
             "events": dict(self._receiver.counters),
+            "push": self._dispatcher.state(),
             "wakes": dict(self._waker.counters),
             "reminders": dict(self._reminders.counters),
             "rpc": dict(self._rpc.counters),
@@ -235,7 +238,3 @@ class Agent:
 
     def _load_tokens(self, tokens: Mapping[str, Sequence[PushToken]], complete: bool) -> None:
         self._tokens.load(tokens, complete=complete)
-
-    def _drop_token(self, device: str, token: PushToken, change: int, known_at: float | None) -> None:
-        log.info("token-dead", device=device, provider=token.provider, token=token.fingerprint)
-        self._recorder.put(TokenDied(device, token, change, known_at))

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from control.domain.errors import DomainError
 from control.domain.journal import Step
-from control.domain.push import PushToken
+from control.domain.push import PushToken, PushTrouble
 from control.domain.reminder import Reminder
 from control.domain.targets import Route
 from control.domain.wakes import DeviceWake, WaitPolicy
@@ -230,6 +230,12 @@ def _write(session: Session, entries: Sequence[Entry], waits: WaitPolicy) -> Non
                 tokens.quarantine(session, device, token, at)
             case TokenCorrected(device, token, _, environment):
                 tokens.correct_environment(session, device, token, environment)
+            case PushTrouble(provider, app, at, text):
+                subject = f"{provider} {app}"
+                if text:
+                    alarms.sound(session, alarms.PUSH_MISCONFIGURED, subject, text, at)
+                else:
+                    alarms.clear(session, alarms.PUSH_MISCONFIGURED, at, subject)
             case UpstreamSeen(event, True):
                 connections.learn_realm(session, event.connection, event.realm)
 

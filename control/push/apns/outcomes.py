@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from control.domain.push import Outcome
 from control.push.outcome_table import ANY_REASON, OutcomeTable
+
+BAD_DEVICE_TOKEN = "BadDeviceToken"  # noqa: S105  Apple's word for a token that this environment does not know
+NO_KEY_FOR_TOPIC = "no-key-for-topic"  # ours
 
 OUTCOMES = OutcomeTable(
     {
@@ -11,7 +16,7 @@ OUTCOMES = OutcomeTable(
         (410, "Unregistered"): Outcome.TOKEN_DEAD,
         (410, "ExpiredToken"): Outcome.TOKEN_DEAD,
         # This token or this request, perhaps of the other environment: says nothing about other pushes.
-        (400, "BadDeviceToken"): Outcome.REJECTED,
+        (400, BAD_DEVICE_TOKEN): Outcome.REJECTED,
         (400, "MissingDeviceToken"): Outcome.REJECTED,
         (400, "BadCollapseId"): Outcome.REJECTED,
         (400, "BadExpirationDate"): Outcome.REJECTED,
@@ -49,3 +54,26 @@ OUTCOMES = OutcomeTable(
         (503, "Shutdown"): Outcome.RETRY,
     }
 )
+
+_KEY = "Check that key_file, key_id and team_id of [[push.apns.keys]] belong together, and that the key is not revoked"
+_TOPIC = (
+    "The app is not one of this key's team: check the bundle id that the app sends in pn-param, and the topics of "
+    "[[push.apns.keys]]"
+)
+_CLOCK = "this machine's clock is right"
+
+# What an administrator has to do, by Apple's reason or ours.
+ADVICE: Mapping[str, str] = {
+    NO_KEY_FOR_TOPIC: "No key serves this app: add its bundle id to the topics of its team's [[push.apns.keys]], or add that key",
+    "BadTopic": _TOPIC,
+    "MissingTopic": _TOPIC,
+    "TopicDisallowed": _TOPIC,
+    "DeviceTokenNotForTopic": _TOPIC,
+    "BadEnvironmentKeyIdInToken": "The key is good for Apple's other environment only: make one for both at Apple's developer "
+    "pages",
+    "Forbidden": _KEY,
+    "InvalidProviderToken": f"{_KEY}, and that {_CLOCK}",
+    "MissingProviderToken": _KEY,
+    "UnrelatedKeyIdInToken": _KEY,
+    "ExpiredProviderToken": f"A token signed a moment ago is called too old: see to it that {_CLOCK}",
+}

@@ -4,54 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
-from control.domain.push import APNS, SANDBOX, Outcome, PushNotice, PushToken, Verdict
+from control.domain.push import APNS, Outcome, PushNotice, PushToken, Verdict
 from control.push import retry_after
-from control.push.apns.outcomes import OUTCOMES
-from control.push.apns.pool import ApnsPool, tls_context
+from control.push.apns.outcomes import ADVICE, BAD_DEVICE_TOKEN, NO_KEY_FOR_TOPIC, OUTCOMES
+from control.push.apns.pool import tls_context
 from control.push.apns.provider_token import ProviderToken, read_key
-from control.push.apns.request import MAX_BODY, ApnsAnswer, ApnsRequest, is_device_token, style
-from control.push.apns.settings import ApnsSettings
+from control.push.apns.request import MAX_BODY, ApnsAnswer, ApnsRequest, bundle, is_device_token, style
+from control.push.apns.settings import ApnsKey, ApnsSettings, key_for
+from control.push.apns.team import ApnsTeam
 from control.push.errors import NoAnswerError, PushCredentialsError
 from control.push.port import Clock
 
-PRODUCTION_HOST = "api.push.apple.com"
-SANDBOX_HOST = "api.sandbox.push.apple.com"
 ATTEMPT = 5.0  # seconds for one attempt; the dispatcher makes another while the deadline allows
-CONNECT_AHEAD = 2.0  # seconds that ``start`` waits for the first connection
-
-EXPIRED_PROVIDER_TOKEN = ("403", "ExpiredProviderToken")
+CONNECT_AHEAD = 2.0  # seconds that ``start`` waits for the first connections
 
 
 class ApnsProvider:
-    """Pushes to iPhones. One signing key, a pool of connections per environment, kept open."""
+    """Pushes to iPhones. For each signing key its own connections, in each environment, kept open."""
 
     name = APNS
 
     def __init__(self, settings: ApnsSettings, clock: Clock = time.time) -> None:
         self._settings = settings
         self._clock = clock
-        self._token: ProviderToken | None = None
-        self._production: ApnsPool | None = None
-        self._sandbox: ApnsPool | None = None
+        self._teams: dict[ApnsKey, ApnsTeam] = {}
 
     async def start(self) -> None:
-        """Read the key and connect ahead. Raises PushCredentialsError; a host that is down is no error."""
+        """Read the keys and connect ahead. Raises PushCredentialsError; a host that is down is no error."""
         settings = self._settings
-        key = await asyncio.to_thread(read_key, settings.key_file)
-        self._token = ProviderToken(key, settings.key_id, settings.team_id, self._clock)
-        self._token.get_header()
+        keys = [await asyncio.to_thread(read_key, key.key_file) for key in settings.keys]
         try:
             tls = tls_context(str(settings.ca_file) if settings.ca_file else None)
         except OSError as error:
             raise PushCredentialsError(f"push.apns.ca_file {settings.ca_file}: {error}") from None
-        self._production = ApnsPool(settings.server or PRODUCTION_HOST, settings.port, tls)
-        self._sandbox = self._production if settings.server else ApnsPool(SANDBOX_HOST, settings.port, tls)
-        await asyncio.wait([pool.start() for pool in self._pools()], timeout=CONNECT_AHEAD)
+        for named, key in zip(settings.keys, keys, strict=True):
+            token = ProviderToken(key, named.key_id, named.team_id, self._clock)
+            self._teams[named] = ApnsTeam(token, settings, tls)
+        connecting = [task for team in self._teams.values() for task in team.start()]
+        await asyncio.wait(connecting, timeout=CONNECT_AHEAD)
 
     async def close(self) -> None:
         """Close connections; pushes under way end with a ``retry`` verdict."""
-        await asyncio.gather(*(pool.stop() for pool in self._pools()))
+        await asyncio.gather(*(team.stop() for team in self._teams.values()))
 
     def lane(self, token: PushToken) -> str:
         """One for all: Apple is reachable or it is not."""
@@ -67,39 +63,42 @@ class ApnsProvider:
         left = notice.deadline - self._clock()
         if left <= 0:
             return Verdict(Outcome.RETRY, reason="deadline-passed")
+        key = key_for(self._settings.keys, bundle(token))
+        if key is None:
+            return Verdict(Outcome.MISCONFIGURED, reason=NO_KEY_FOR_TOPIC, advice=ADVICE[NO_KEY_FOR_TOPIC])
         request = ApnsRequest(token, notice, how)
         if len(request.body) > MAX_BODY:
             return Verdict(Outcome.REJECTED, reason="payload-too-large")
         try:
             async with asyncio.timeout(min(left, ATTEMPT)):
-                answer = await self._send(token, request)
+                return await self._send(self._teams.get(key), request, token.environment)
         except TimeoutError:
             return Verdict(Outcome.RETRY, reason="timeout", provider_id=request.notification_id)
         except NoAnswerError as error:
             return Verdict(Outcome.RETRY, reason=error.reason, provider_id=request.notification_id)
-        return verdict(answer, self._clock())
 
-    async def _send(self, token: PushToken, request: ApnsRequest) -> ApnsAnswer:
-        pool = self._sandbox if token.environment == SANDBOX else self._production
-        if pool is None or self._token is None:
+    async def _send(self, team: ApnsTeam | None, request: ApnsRequest, environment: str) -> Verdict:
+        """To the token's environment; where it is unknown, once to the other: builds are often mistaken for the other kind."""
+        if team is None:
             raise NoAnswerError("not-started")
-        request.authorization = self._token.get_header()
-        answer = await pool.send_notification(request)
-        if (answer.status, answer.description) == EXPIRED_PROVIDER_TOKEN and self._token.replace(
-            request.authorization
-        ):
-            request.authorization = self._token.get_header()
-            answer = await pool.send_notification(request)
-        return answer
+        first = verdict(await team.send(request, environment), self._clock())
+        if first.reason != BAD_DEVICE_TOKEN:
+            return first
+        other = team.other(environment)
+        if not other:
+            return replace(first, quarantine=True)
+        second = verdict(await team.send(request, other), self._clock())
+        if second.reason == BAD_DEVICE_TOKEN:
+            return replace(second, quarantine=True)
+        if second.outcome in (Outcome.DELIVERED, Outcome.TOKEN_DEAD):
+            return replace(second, environment=other)
+        # The key is not good for that environment, for instance: it has not said that it does not know the token.
+        return second if second.outcome is Outcome.RETRY else first
 
     @property
     def connected(self) -> int:
-        """How many connections can take pushes now, of all environments."""
-        return sum(pool.connected for pool in self._pools())
-
-    def _pools(self) -> list[ApnsPool]:
-        both = [pool for pool in (self._production, self._sandbox) if pool is not None]
-        return list(dict.fromkeys(both))
+        """How many connections can take pushes now, of all keys and environments."""
+        return sum(team.connected for team in self._teams.values())
 
 
 def verdict(answer: ApnsAnswer, now: float) -> Verdict:
@@ -114,4 +113,5 @@ def verdict(answer: ApnsAnswer, now: float) -> Verdict:
         provider_id=answer.notification_id,
         retry_after=retry_after.seconds(answer.retry_after, now) if outcome is Outcome.RETRY else None,
         unregistered_at=answer.timestamp / 1000 if answer.timestamp is not None else None,
+        advice=ADVICE.get(reason, "") if outcome is Outcome.MISCONFIGURED else "",
     )

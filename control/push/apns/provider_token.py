@@ -25,13 +25,15 @@ def read_key(path: Path) -> EllipticCurvePrivateKey:
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
-        raise PushCredentialsError(f"push.apns.key_file {path}: {error.strerror}") from None
+        raise PushCredentialsError(f"push.apns.keys: key_file {path}: {error.strerror}") from None
     except (ValueError, TypeError):
         raise PushCredentialsError(
-            f"push.apns.key_file {path} is no private key: give the AuthKey_….p8 file from Apple's developer pages"
+            f"push.apns.keys: key_file {path} is no private key: give the AuthKey_….p8 file from Apple's developer pages"
         ) from None
     if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
-        raise PushCredentialsError(f"push.apns.key_file {path} holds a key of another kind: APNs wants P-256")
+        raise PushCredentialsError(
+            f"push.apns.keys: key_file {path} holds a key of another kind: APNs wants P-256"
+        )
     return key
 
 

@@ -58,10 +58,14 @@ def style(kind: str, purpose: Purpose) -> Style | None:
     return _STYLES.get((kind, purpose))
 
 
+def bundle(token: PushToken) -> str:
+    """The bundle id of the token's app."""
+    return token.app.removesuffix(".voip")
+
+
 def topic(token: PushToken) -> str:
     """The bundle id; for a VoIP token with ``.voip`` at its end, for any other without (Apple's rule)."""
-    bundle = token.app.removesuffix(".voip")
-    return f"{bundle}.voip" if token.kind == VOIP else bundle
+    return f"{bundle(token)}.voip" if token.kind == VOIP else bundle(token)
 
 
 def is_device_token(token: str) -> bool:

@@ -55,14 +55,16 @@ def read_service_account(path: Path) -> Credentials:
             raw, scopes=[SCOPE]
         )
     except OSError as error:
-        raise PushCredentialsError(f"push.fcm.service_account_file {path}: {error.strerror}") from None
+        raise PushCredentialsError(
+            f"push.fcm.accounts: service_account_file {path}: {error.strerror}"
+        ) from None
     except (ValueError, KeyError, GoogleAuthError) as error:
         raise PushCredentialsError(
-            f"push.fcm.service_account_file {path} is no service account key ({error}): "
+            f"push.fcm.accounts: service_account_file {path} is no service account key ({error}): "
             "make one in the Firebase console, Project settings, Service accounts"
         ) from None
     if not account.project_id:
-        raise PushCredentialsError(f"push.fcm.service_account_file {path} names no project_id")
+        raise PushCredentialsError(f"push.fcm.accounts: service_account_file {path} names no project_id")
     return account
 
 

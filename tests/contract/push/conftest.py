@@ -14,9 +14,9 @@ import pytest
 
 from control.domain.push import PushNotice, PushToken
 from control.push.apns.provider import ApnsProvider
-from control.push.apns.settings import ApnsSettings
+from control.push.apns.settings import ApnsKey, ApnsSettings
 from control.push.fcm.provider import FcmProvider
-from control.push.fcm.settings import FcmSettings
+from control.push.fcm.settings import FcmAccount, FcmSettings
 from control.push.webpush import vapid
 from control.push.webpush.provider import WebPushProvider
 from control.push.webpush.settings import WebPushSettings
@@ -46,19 +46,14 @@ class Rig:
     @property
     def apns_settings(self) -> ApnsSettings:
         credentials, (host, port) = self.sandbox.credentials, self.sandbox.apns_address
-        return ApnsSettings(
-            credentials.apns_key_file,
-            credentials.apns_key_id,
-            credentials.team_id,
-            host,
-            port,
-            credentials.ca_file,
-        )
+        key = ApnsKey(credentials.apns_key_file, credentials.apns_key_id, credentials.team_id)
+        return ApnsSettings((key,), host, port, ca_file=credentials.ca_file)
 
     @property
     def fcm_settings(self) -> FcmSettings:
         credentials = self.sandbox.credentials
-        return FcmSettings(credentials.service_account_file, self.sandbox.fcm_url, credentials.ca_file)
+        account = FcmAccount(credentials.service_account_file)
+        return FcmSettings((account,), self.sandbox.fcm_url, credentials.ca_file)
 
     @cached_property
     def vapid_key_file(self) -> Path:

@@ -210,7 +210,8 @@ async def test_p8_a_token_that_is_always_called_expired_is_our_clock_and_is_not_
 
 
 async def test_p2_a_wrong_team_is_misconfigured_and_deletes_nothing(rig: Rig) -> None:
-    async with rig.apns(team_id="WRONGTEAM0") as apns:
+    key = replace(rig.apns_settings.keys[0], team_id="WRONGTEAM0")
+    async with rig.apns(keys=(key,)) as apns:
         verdict = await apns.push(rig.phone("apns"), rig.notice())
     assert (verdict.outcome, verdict.reason) == (Outcome.MISCONFIGURED, "InvalidProviderToken")
 
@@ -225,8 +226,9 @@ async def test_what_is_no_token_is_never_sent(rig: Rig, token: str) -> None:
 
 
 async def test_a_missing_key_stops_the_start_with_its_name(rig: Rig, tmp_path: Path) -> None:
+    key = replace(rig.apns_settings.keys[0], key_file=tmp_path / "missing.p8")
     with pytest.raises(PushCredentialsError, match=r"missing\.p8"):
-        async with rig.apns(key_file=tmp_path / "missing.p8"):
+        async with rig.apns(keys=(key,)):
             pass
 
 

@@ -14,6 +14,7 @@ import pytest
 from control.domain.push import Outcome
 from control.push.errors import PushCredentialsError
 from control.push.fcm.outcomes import OUTCOMES
+from control.push.fcm.settings import FcmAccount
 from demo.sandbox import Order
 from demo.sandbox.fcm.errors import FCM_ERRORS
 from demo.sandbox.fcm.oauth import Grant
@@ -54,10 +55,10 @@ async def test_p3_a_404_for_a_project_is_not_a_dead_token(rig: Rig) -> None:
 
 
 async def test_p2_another_project_is_misconfigured(rig: Rig, tmp_path: Path) -> None:
-    account = json.loads(rig.fcm_settings.service_account_file.read_text())
+    account = json.loads(rig.sandbox.credentials.service_account_file.read_text())
     path = tmp_path / "account.json"
     path.write_text(json.dumps({**account, "project_id": "somebody-else"}))
-    async with rig.fcm(service_account_file=path) as fcm:
+    async with rig.fcm(accounts=(FcmAccount(path),)) as fcm:
         verdict = await fcm.push(rig.phone("fcm"), rig.notice())
     assert (verdict.outcome, verdict.reason) == (Outcome.MISCONFIGURED, "PERMISSION_DENIED")
 
@@ -152,7 +153,7 @@ async def test_p4_a_token_endpoint_that_hangs_gives_retry_by_the_deadline(rig: R
 
 async def test_a_missing_service_account_stops_the_start_with_its_name(rig: Rig, tmp_path: Path) -> None:
     with pytest.raises(PushCredentialsError, match=r"missing\.json"):
-        async with rig.fcm(service_account_file=tmp_path / "missing.json"):
+        async with rig.fcm(accounts=(FcmAccount(tmp_path / "missing.json"),)):
             pass
 
 

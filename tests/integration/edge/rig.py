@@ -55,18 +55,20 @@ class Rig:
 
     def _write_settings(self) -> Settings:
         credentials, (host, port) = self.sandbox.credentials, self.sandbox.apns_address
-        tables: dict[str, dict[str, str | int | Path]] = {
-            "edge": {"domain": DOMAIN, "events_port": _free_port()},
-            "push.apns": {
-                "key_file": credentials.apns_key_file,
-                "key_id": credentials.apns_key_id,
-                "team_id": credentials.team_id,
-                "server": host,
-                "port": port,
-                "ca_file": credentials.ca_file,
-            },
-        }
-        (self.home / "nightbell.toml").write_text(render(tables))
+        text = render(
+            {
+                "edge": {"domain": DOMAIN, "events_port": _free_port()},
+                "push.apns": {"server": host, "port": port, "ca_file": credentials.ca_file},
+                "push.apns.keys": [
+                    {
+                        "key_file": credentials.apns_key_file,
+                        "key_id": credentials.apns_key_id,
+                        "team_id": credentials.team_id,
+                    }
+                ],
+            }
+        )
+        (self.home / "nightbell.toml").write_text(text)
         return load(self.home)
 
     async def start_agent(self) -> str:

@@ -77,9 +77,12 @@ class Page(html.parser.HTMLParser):
         return [value for t, attrs in self.elements if t == tag and (value := attrs.get(name)) is not None]
 
 
-def test_health_is_good_while_the_edge_agent_beats(client: FlaskClient, store: Store) -> None:
+def test_p4_health_is_good_while_the_edge_agent_beats_and_names_a_provider_that_does_not_answer(
+    client: FlaskClient, store: Store
+) -> None:
     with store.write() as session:
-        heartbeat.beat(session, heartbeat.EDGE, NOW - 1.5)
+        push = {"apns": {"under_way": 3, "silent": ["apns"]}}
+        heartbeat.beat(session, heartbeat.EDGE, NOW - 1.5, {"boot": "b", "push": push})
     answer = client.get("/health")
     assert answer.status_code == 200
     assert answer.json == {
@@ -88,6 +91,7 @@ def test_health_is_good_while_the_edge_agent_beats(client: FlaskClient, store: S
         "edge": {"ok": True, "heartbeat_age_s": 1.5},
         "media": {},
         "alarms": 0,
+        "push": push,
     }
 
 

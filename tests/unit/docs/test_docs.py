@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 from urllib.parse import unquote
 
 import click
@@ -110,9 +110,17 @@ def test_each_top_level_command_is_in_the_table_that_the_reference_begins_with()
     assert named == {path[0] for path in PRODUCT}
 
 
-def push_table(name: str, kind: Any) -> tuple[str, Any]:
-    """The heading of a provider's table, and its dataclass; some are several tables of names to be chosen."""
-    return (f"push.{name}.NAME", get_args(kind)[1]) if get_args(kind) else (f"push.{name}", kind)
+def push_tables(name: str, kind: Any) -> Iterator[tuple[str, Any]]:
+    """The heading of a provider's table, and its dataclass; some are several tables of names to be chosen, and some have
+    lists of tables in them.
+    """
+    if get_args(kind):
+        yield f"{name}.NAME", get_args(kind)[1]
+        return
+    yield name, kind
+    for field, each in get_type_hints(kind).items():
+        if get_args(each) and is_dataclass(get_args(each)[0]):
+            yield f"{name}.{field}", get_args(each)[0]
 
 
 def test_each_setting_is_in_its_reference_under_its_table_with_its_default() -> None:
@@ -129,7 +137,11 @@ def test_each_setting_is_in_its_reference_under_its_table_with_its_default() -> 
         "phone": settings.PhoneSettings,
         "journal": settings.JournalSettings,
         "wake": settings.WakeSettings,
-        **dict(push_table(name, registered.settings) for name, registered in PROVIDERS.items()),
+        **{
+            heading: kind
+            for name, registered in PROVIDERS.items()
+            for heading, kind in push_tables(f"push.{name}", registered.settings)
+        },
     }
     assert set(sections) == set(known)
     for table, kind in known.items():

@@ -13,6 +13,8 @@ from control.domain.journal import Step
 from control.domain.push import ALERT, Outcome, Purpose, PushNotice, PushToken, Verdict
 from control.domain.wakes import DeviceWake
 from control.edge import waker as waker_module
+from control.edge.recorder import TokenDied
+from control.edge.token_lessons import Lesson, TokenLessons
 from control.edge.tokens import TokenBook
 from control.edge.wake_limits import WakeLimits
 from control.edge.waker import Waker
@@ -35,7 +37,7 @@ class Desk:
         self.steps: list[Step] = []
         self.pushes: list[PushNotice] = []
         self.pushed_to: list[PushToken] = []
-        self.dropped: list[tuple[str, PushToken, float | None]] = []
+        self.lessons: list[Lesson] = []
         self.answers: list[Verdict | asyncio.Future[Verdict]] = []
         self.now = NOW
         self.tokens = TokenBook()
@@ -46,7 +48,7 @@ class Desk:
             tokens=self.tokens,
             dispatch=self.dispatch,
             note=self.steps.append,
-            dropped=lambda device, token, _change, at: self.dropped.append((device, token, at)),
+            learn=TokenLessons(self.tokens, self.lessons.append, lambda: self.now).learn,
             record=self.records.append,
             limits=WakeLimits(0, 0) if limits is None else limits,
             message_limits=WakeLimits(1, 0, "messages"),
@@ -178,7 +180,9 @@ async def test_p2_a_dead_token_is_dropped_and_ends_the_call_if_it_was_the_only_w
     desk.answers = [DEAD]
     desk.waker.wake(wake())
     await desk.until(lambda: desk.replies() == [599])
-    assert desk.dropped == [(ALICE, TOKEN, NOW - 5)]
+    (lesson,) = desk.lessons
+    assert isinstance(lesson, TokenDied)
+    assert (lesson.device, lesson.token, lesson.known_at) == (ALICE, TOKEN, NOW - 5)
     assert desk.tokens.of(ALICE, Purpose.CALL) == ()
     assert desk.told() == ["push-sent", "push-refused", "gave-up"]
     assert desk.steps[1].code == 410
@@ -191,7 +195,7 @@ async def test_p2_misconfiguration_of_ours_drops_no_token(desk: Desk) -> None:
     desk.answers = [Verdict(Outcome.MISCONFIGURED, 400, "TopicDisallowed")]
     desk.waker.wake(wake())
     await desk.until(lambda: desk.replies() == [599])
-    assert desk.dropped == []
+    assert desk.lessons == []
     assert desk.tokens.of(ALICE, Purpose.CALL) == (TOKEN,)
 
 
@@ -201,7 +205,7 @@ async def test_one_of_two_tokens_being_dead_is_no_reason_to_give_up(desk: Desk) 
     desk.waker.wake(wake())
     await desk.until(lambda: "push-refused" in desk.told())
     assert desk.replies() == [180]
-    assert len(desk.dropped) == 1
+    assert len(desk.lessons) == 1
 
 
 async def test_w11_the_caller_gives_up_and_the_push_under_way_is_called_off(desk: Desk) -> None:
@@ -391,7 +395,7 @@ async def test_p5_a_subscription_that_is_gone_when_the_call_is_over_is_dropped(b
     browser.waker.wake(wake())
     await browser.until(lambda: "push-accepted" in browser.told())
     browser.waker.wake_end(end("deadline"))
-    await browser.until(lambda: bool(browser.dropped))
+    await browser.until(lambda: bool(browser.lessons))
     assert browser.tokens.of(ALICE, Purpose.CALL) == ()
 
 

@@ -90,7 +90,11 @@ def test_what_is_rendered_is_read_back(tmp_path: Path) -> None:
             {"name": "east", "tree": Path("/trees/rtp"), "ng_port": 12000, "rtp_max": 34999},
             {"name": "west", "ng_port": 12001, "rtp_min": 35000},
         ],
-        "push.apns": {"key_file": "secrets/apns.p8", "key_id": "K1", "team_id": "T1", "port": 2197},
+        "push.apns": {"port": 2197},
+        "push.apns.keys": [
+            {"key_file": "secrets/one.p8", "key_id": "K1", "team_id": "T1", "topics": ["org.one.*"]},
+            {"key_file": "secrets/two.p8", "key_id": "K2", "team_id": "T2"},
+        ],
     }
     (tmp_path / "nightbell.toml").write_text(render(tables), "utf-8")
     settings = load(tmp_path)
@@ -98,8 +102,11 @@ def test_what_is_rendered_is_read_back(tmp_path: Path) -> None:
     assert [(r.name, r.ng_port) for r in settings.rtpengine] == [("east", 12000), ("west", 12001)]
     assert settings.rtpengine[0].tree == Path("/trees/rtp")
     assert list(settings.push) == ["apns"]
-    assert settings.push["apns"].key_file == tmp_path / "secrets/apns.p8"
-    assert settings.push["apns"].ca_file is None
+    apns = settings.push["apns"]
+    assert apns.port == 2197
+    assert [key.key_file for key in apns.keys] == [tmp_path / f"secrets/{name}.p8" for name in ("one", "two")]
+    assert [key.topics for key in apns.keys] == [("org.one.*",), ()]
+    assert apns.ca_file is None
 
 
 def test_a_postgresql_url_is_taken_as_it_is_and_never_shown() -> None:
@@ -148,7 +155,36 @@ def test_a_postgresql_url_is_taken_as_it_is_and_never_shown() -> None:
             "overlap",
         ),
         ("[database]\nurl = 'sqlite://'", MalformedSettingError, "database.url"),
-        ("[push.apns]\nkey_id = 'K'\nteam_id = 'T'", MalformedSettingError, "push.apns.key_file"),
+        ("[push.apns]", MalformedSettingError, "push.apns.keys is missing"),
+        (
+            "[push.apns]\nkeys = []",
+            MalformedSettingError,
+            r"push.apns.keys is empty: write \[\[push.apns.keys\]\]",
+        ),
+        (
+            "[[push.apns.keys]]\nkey_id = 'K'\nteam_id = 'T'",
+            MalformedSettingError,
+            r"push.apns.keys\[1\].key_file is missing",
+        ),
+        (
+            "[[push.apns.keys]]\nkey_file='a'\nkey_id='K'\nteam_id='T'\n"
+            "[[push.apns.keys]]\nkey_file='b'\nkey_id='L'\nteam_id='U'",
+            MalformedSettingError,
+            r"push.apns.keys\[1\].topics is missing, so the keys after it would never be used",
+        ),
+        ("[push.fcm]\naccounts = []", MalformedSettingError, "push.fcm.accounts is empty"),
+        (
+            "[[push.fcm.accounts]]\nservice_account_file='a'\nproject_number='1'\n"
+            "[[push.fcm.accounts]]\nservice_account_file='b'",
+            MalformedSettingError,
+            r"push.fcm.accounts\[2\].project_number is missing",
+        ),
+        (
+            "[[push.fcm.accounts]]\nservice_account_file='a'\nproject_number='1'\n"
+            "[[push.fcm.accounts]]\nservice_account_file='b'\nproject_number='1'",
+            MalformedSettingError,
+            r"push.fcm.accounts\[2\].project_number 1 is that of another",
+        ),
         ("[push.webpush]", MalformedSettingError, "push.webpush.contact is missing"),
         ("[push.webpush]\ncontact = 'me'", MalformedSettingError, "push.webpush.contact must be an address"),
         ("[push.http]\nurl = 'https://x'", MalformedSettingError, "push.http.url must be a table"),
