@@ -85,6 +85,32 @@ def write_service_account(credentials: Credentials, token_uri: str) -> None:
     _write_private(credentials.service_account_file, json.dumps(account, indent=2).encode())
 
 
+def another_team(folder: Path) -> tuple[Path, str, str, ec.EllipticCurvePublicKey]:
+    """Another team's signing key: its file, key id, team id, and public half."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    key_id, team_id = _apple_id(), _apple_id()
+    path = folder / f"apns-key-{key_id}.p8"
+    _write_private(path, _pem(key))
+    return path, key_id, team_id, key.public_key()
+
+
+def another_project(credentials: Credentials, folder: Path) -> tuple[Path, str, str, rsa.RSAPublicKey]:
+    """Another project's service account: its file, project id, address, and public half of its key."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    account = json.loads(credentials.service_account_file.read_text("utf-8"))
+    project = f"nightbell-sandbox-{secrets.token_hex(3)}"
+    email = f"pusher@{project}.iam.gserviceaccount.com"
+    account |= {
+        "project_id": project,
+        "private_key": _pem(key).decode("ascii"),
+        "private_key_id": secrets.token_hex(20),
+        "client_email": email,
+    }
+    path = folder / f"{project}.json"
+    _write_private(path, json.dumps(account, indent=2).encode())
+    return path, project, email, key.public_key()
+
+
 def _ids(path: Path) -> dict[str, str]:
     if not path.exists():
         project = f"nightbell-sandbox-{secrets.token_hex(3)}"

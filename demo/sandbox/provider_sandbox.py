@@ -14,7 +14,13 @@ from demo.sandbox.apns.reasons import STATUS_OF_REASON
 from demo.sandbox.apns.server import ApnsServer
 from demo.sandbox.apns.service import ApnsService
 from demo.sandbox.control import ControlServer
-from demo.sandbox.credentials import Credentials, load_or_make, write_service_account
+from demo.sandbox.credentials import (
+    Credentials,
+    another_project,
+    another_team,
+    load_or_make,
+    write_service_account,
+)
 from demo.sandbox.devices import PROVIDERS, Deliveries, Devices
 from demo.sandbox.errors import NotStartedError, SandboxError, UnknownProviderError
 from demo.sandbox.fcm.errors import FCM_ERRORS, OAUTH_ERRORS
@@ -179,6 +185,19 @@ class ProviderSandbox:
         """Remove the app: its token is dead from now on. Raises UnknownTokenError."""
         self.devices.uninstall(token)
 
+    def add_team(self, *bundles: str) -> tuple[Path, str, str]:
+        """Another team of Apple's, to which these apps belong: key file, key id and team id."""
+        folder = self.credentials.ca_file.parent
+        path, key_id, team_id, key = another_team(folder)
+        self.provider_tokens.add_team(team_id, key_id, key, *bundles)
+        return path, key_id, team_id
+
+    def add_project(self) -> tuple[Path, str]:
+        """Another Firebase project: its service account file, and its id."""
+        path, project, email, key = another_project(self.credentials, self.credentials.ca_file.parent)
+        self.access_tokens.add_account(project, email, key)
+        return path, project
+
     def order(self, provider: str, **fields: Any) -> Order:
         """Order an error (``reason``), a ``fault`` or a delay; the other fields are those of Order."""
         return self.orders.add(Order(id=new_order_id(), provider=provider, **fields))
@@ -233,7 +252,7 @@ class ProviderSandbox:
         return self._ports[name]
 
     def _make_servers(self, credentials: Credentials) -> None:
-        tokens = ProviderTokens(
+        self.provider_tokens = tokens = ProviderTokens(
             credentials.apns_public_key,
             credentials.apns_key_id,
             credentials.team_id,
@@ -242,7 +261,11 @@ class ProviderSandbox:
         )
         service = ApnsService(tokens, self.devices, self.orders, self.log, self._clock)
         access_tokens = AccessTokens(
-            credentials.service_account_key, credentials.client_email, self._clock, self._access_token_life
+            credentials.service_account_key,
+            credentials.client_email,
+            credentials.project_id,
+            self._clock,
+            self._access_token_life,
         )
         self.access_tokens = access_tokens
         self._servers = {

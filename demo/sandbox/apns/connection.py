@@ -69,7 +69,7 @@ class ApnsConnection(asyncio.Protocol):
         # Header bytes are decoded below, leniently: an odd byte is a bad header, not a broken connection.
         self._h2 = H2Connection(_CONFIGURATION)
         self._streams: dict[int, _Stream] = {}
-        self._authenticated = False
+        self._key_id = ""
         self._announced = 1
         self._last_processed = 0
         self._draining = False
@@ -124,7 +124,7 @@ class ApnsConnection(asyncio.Protocol):
 
     def limit_streams(self) -> None:
         """Announce the number of streams that holds now, if it has changed."""
-        one = not self._authenticated or self._service.orders.standing("apns", ONE_STREAM)
+        one = not self._key_id or self._service.orders.standing("apns", ONE_STREAM)
         streams = 1 if one else STREAMS
         if streams != self._announced and self._transport:
             self._announced = streams
@@ -179,9 +179,9 @@ class ApnsConnection(asyncio.Protocol):
     def _process(self, stream_id: int, received_at: float) -> None:
         stream = self._streams[stream_id]
         request = _request(stream)
-        answer = self._service.answer(request, received_at, self.number)
-        if answer.authenticated and not self._authenticated:
-            self._authenticated = True
+        answer = self._service.answer(request, received_at, self.number, self._key_id)
+        if answer.key_id and not self._key_id:
+            self._key_id = answer.key_id
             self.limit_streams()
         if answer.delay:
             self._last_processed = max(self._last_processed, stream_id)

@@ -24,7 +24,7 @@ class Answer:
     push: Push
     fault: str = ""
     delay: float = 0.0
-    authenticated: bool = False
+    key_id: str = ""  # of the provider token, if that is good
 
 
 class ApnsService:
@@ -44,11 +44,17 @@ class ApnsService:
         self._clock = clock
         self.orders = orders
 
-    def answer(self, request: Request, received_at: float, connection: int) -> Answer:
-        """Judge, record and answer one request."""
-        token_refusal = self._tokens.refusal(request.headers.get("authorization"))
+    def answer(self, request: Request, received_at: float, connection: int, first_key: str = "") -> Answer:
+        """Judge, record and answer one request. ``first_key``: the key that its connection is used with, if there is one."""
+        authorization = request.headers.get("authorization", "")
+        refusal = self._tokens.refusal(authorization)
+        key_id = "" if refusal else self._tokens.key_id(authorization)
+        if key_id and key_id != (first_key or key_id):
+            refusal = "UnrelatedKeyIdInToken"
         order = self.orders.take("apns", request.token.lower())
-        ruling = rule(request, token_refusal, lambda token: self._devices.find("apns", token))
+        ruling = rule(request, refusal, lambda token: self._devices.find("apns", token))
+        if not ruling.reason and not self._tokens.may(key_id, request.headers["apns-topic"]):
+            ruling = Ruling("TopicDisallowed", payload=ruling.payload)
         if order and order.reason:
             ruling = Ruling(order.reason, order.unregistered_at, ruling.payload)
         fault = order.fault if order else ""
@@ -62,7 +68,7 @@ class ApnsService:
             push=push,
             fault=fault,
             delay=order.delay_ms / 1000 if order else 0.0,
-            authenticated=not token_refusal,
+            key_id=key_id,
         )
 
     def answered(self, answer: Answer) -> None:

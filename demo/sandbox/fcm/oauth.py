@@ -41,15 +41,24 @@ class AccessTokens:
         self,
         key: rsa.RSAPublicKey,
         client_email: str,
+        project_id: str,
         clock: Callable[[], float],
         life: float = 3599.0,
     ) -> None:
-        self._key = key
-        self._client_email = client_email
+        self._accounts = {client_email: (project_id, key)}
         self._clock = clock
         self._expiry: dict[str, float] = {}
+        self._projects: dict[str, str] = {}  # by access token
         self.life = life
         self.token_uri = ""
+
+    def add_account(self, project_id: str, client_email: str, key: rsa.RSAPublicKey) -> None:
+        """Another project's service account."""
+        self._accounts[client_email] = (project_id, key)
+
+    def project(self, authorization: str) -> str:
+        """The project that a good ``Authorization`` header may send for."""
+        return self._projects[authorization.partition(" ")[2].strip()]
 
     def exchange(self, grant_type: str, assertion: str) -> Grant:
         """Answer one token request."""
@@ -64,6 +73,9 @@ class AccessTokens:
         self._expiry = {token: expiry for token, expiry in self._expiry.items() if expiry > now}
         token = f"ya29.{secrets.token_urlsafe(48)}"
         self._expiry[token] = now + self.life
+        issuer = jwt.decode(assertion, options={"verify_signature": False})["iss"]
+        self._projects = {old: project for old, project in self._projects.items() if old in self._expiry}
+        self._projects[token] = self._accounts[issuer][0]
         return Grant(access_token=token)
 
     def refusal(self, authorization: str | None) -> str:
@@ -82,16 +94,17 @@ class AccessTokens:
 
     def _refusal(self, assertion: str) -> Grant | None:
         try:
+            issuer = jwt.decode(assertion, options={"verify_signature": False}).get("iss")
+            if issuer not in self._accounts:
+                return Grant(error="invalid_grant", description="Invalid grant: account not found")
             claims = jwt.decode(
                 assertion,
-                self._key,
+                self._accounts[issuer][1],
                 algorithms=["RS256"],
                 options={"verify_aud": False, "verify_iat": False, "verify_exp": False},
             )
         except jwt.InvalidTokenError:
             return Grant(error="invalid_grant", description="Invalid JWT Signature.")
-        if claims.get("iss") != self._client_email:
-            return Grant(error="invalid_grant", description="Invalid grant: account not found")
         if claims.get("aud") not in (self.token_uri, GOOGLE_AUDIENCE):
             return Grant(error="invalid_grant", description="Invalid JWT: Failed audience check.")
         if not self._is_timely(claims.get("iat"), claims.get("exp")):

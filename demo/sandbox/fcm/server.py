@@ -32,7 +32,6 @@ class FcmServer:
         log: PushLog,
         clock: Callable[[], float],
     ) -> None:
-        self._project = credentials.project_id
         self._access_tokens = access_tokens
         self._devices = devices
         self._orders = orders
@@ -102,7 +101,7 @@ class FcmServer:
         refused = self._access_tokens.refusal(request.headers.get("Authorization"))
         if refused:
             return Ruling(unauthenticated(refused))
-        if request.match_info["project"] != self._project:
+        if request.match_info["project"] != self._access_tokens.project(request.headers["Authorization"]):
             return Ruling(wrong_project(request.match_info["project"]))
         return rule(body, lambda token: self._devices.find("fcm", token))
 
@@ -125,7 +124,7 @@ class FcmServer:
             provider="fcm",
             token=token,
             topic=installation.topic if installation else "",
-            provider_id=f"projects/{self._project}/messages/0:{secrets.token_hex(16)}",
+            provider_id=f"projects/{request.match_info['project']}/messages/0:{secrets.token_hex(16)}",
             received_at=received_at,
             expires_at=received_at + ruling.ttl if ruling.ttl else 0.0,
             priority=str(android.get("priority", "normal")).lower(),

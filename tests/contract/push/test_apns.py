@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from control.domain.push import ALERT, Outcome, Purpose
+from control.domain.push import ALERT, Outcome, Purpose, PushTrouble
 from control.push.apns.connection import ApnsConnection
 from control.push.apns.outcomes import OUTCOMES
 from control.push.apns.provider_token import YOUNG
+from control.push.dispatcher import Dispatcher
 from control.push.errors import PushCredentialsError
 from demo.sandbox.apns.reasons import STATUS_OF_REASON
 from tests.contract.push.conftest import TOPIC
@@ -207,6 +208,33 @@ async def test_p8_a_token_that_is_always_called_expired_is_our_clock_and_is_not_
         verdict = await apns.push(rig.phone("apns"), rig.notice())
     assert verdict.outcome is Outcome.MISCONFIGURED
     assert rig.statuses() == [403]
+
+
+@pytest.mark.parametrize(
+    ("hours", "reason"), [(-2, "ExpiredProviderToken"), (2, "InvalidProviderToken")], ids=["slow", "fast"]
+)
+async def test_p8_a_clock_two_hours_wrong_alarms_rings_nobody_twice_and_delays_no_other_provider(
+    rig: Rig, hours: int, reason: str
+) -> None:
+    troubles: list[PushTrouble] = []
+    rig.clock.offset = hours * 3600.0
+    iphone, android = rig.phone("apns"), rig.phone("fcm")
+    async with rig.apns() as apns, rig.fcm() as fcm:
+        dispatcher = Dispatcher([apns, fcm], rig.clock, trouble=troubles.append)
+        started = time.monotonic()
+        wrong, right = await asyncio.gather(
+            dispatcher.dispatch(iphone, rig.notice()), dispatcher.dispatch(android, rig.notice())
+        )
+        assert time.monotonic() - started < 2
+        assert (wrong.outcome, wrong.reason) == (Outcome.MISCONFIGURED, reason)
+        assert right.outcome is Outcome.DELIVERED
+        assert [push.status for push in rig.sandbox.pushes if push.token == iphone.token] == [403]
+        (trouble,) = [trouble for trouble in troubles if trouble.text]
+        assert (trouble.provider, trouble.app) == ("apns", iphone.app)
+        assert "clock is right" in trouble.text
+        rig.clock.offset = 0.0  # somebody has set it
+        assert (await dispatcher.dispatch(iphone, rig.notice())).outcome is Outcome.DELIVERED
+        assert troubles[-1] == PushTrouble("apns", iphone.app, pytest.approx(time.time(), abs=5))  # over
 
 
 async def test_p2_a_wrong_team_is_misconfigured_and_deletes_nothing(rig: Rig) -> None:

@@ -98,7 +98,7 @@ async def test_an_access_token_ages_out(fcm: FcmSender) -> None:
     now = time.time()
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     clock = [now]
-    tokens = AccessTokens(key.public_key(), "pusher@example.org", lambda: clock[0], life=100)
+    tokens = AccessTokens(key.public_key(), "pusher@example.org", "project-1", lambda: clock[0], life=100)
     tokens.token_uri = f"{fcm.sandbox.fcm_url}/token"
     grant = tokens.exchange(GRANT_TYPE, fcm.assertion(key=key, iss="pusher@example.org"))
     header = f"Bearer {grant.access_token}"

@@ -11,9 +11,10 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
+from control.services import alarms, tokens
 from demo.sandbox import ProviderSandbox
 from kemi.wire import CallEvent, ConnectionDoc, HelloEvent, LineDoc, UpstreamEvent, WakeEndEvent, unmask
-from tests.integration.edge.rig import AOR, Rig
+from tests.integration.edge.rig import AOR, TOPIC, Rig
 from tests.integration.edge.waiting import until
 
 
@@ -67,6 +68,41 @@ async def test_p2_a_dead_token_leaves_memory_database_and_kamailio(
     assert rig.told("call-2") == ["push-refused", "gave-up"]
     assert rig.log_file.read_text().count("token-dead") == 1
     assert token not in rig.log_file.read_text()
+
+
+async def test_p2_a_wrong_key_raises_one_alarm_that_stands_until_a_push_succeeds_and_deletes_no_token(
+    rig: Rig, sandbox: ProviderSandbox
+) -> None:
+    def standing(*, cleared: bool = False) -> list[tuple[str, str]]:
+        with rig.store.read() as session:
+            return [(a.kind, a.subject) for a in alarms.latest(session, cleared=cleared)]
+
+    token = sandbox.install("apns", TOPIC)
+    rig.store_token(token)
+    await rig.kamailio.start()
+    await rig.start_agent()
+    order = sandbox.order("apns", reason="InvalidProviderToken")
+    for call in ("call-1", "call-2"):
+        rig.send(rig.wake(call))
+        await until(lambda call=call: "gave-up" in rig.told(call))  # type: ignore[misc]
+    alarm = ("push-misconfigured", f"apns {TOPIC}")
+    await until(lambda: standing() == [alarm])
+    assert rig.stored_tokens() == [token]
+    sandbox.cancel(order)
+    rig.send(rig.wake("call-3"))
+    await until(lambda: standing() == [])
+    assert standing(cleared=True) == [alarm]
+
+
+async def test_p2_a_token_that_apple_does_not_know_is_kept_in_the_database_as_quarantined(rig: Rig) -> None:
+    rig.store_token("c0ffee")
+    await rig.kamailio.start()
+    await rig.start_agent()
+    rig.send(rig.wake("call-1"))
+    await until(lambda: rig.kamailio.holds("line", {AOR: _line(rig, push=False)}))
+    with rig.store.read() as session:
+        (token,) = tokens.tokens_of(session, rig.device)[rig.device]
+    assert token.quarantined_at is not None
 
 
 async def test_w12_after_a_kill_the_next_incarnation_pushes_again_for_a_call_that_is_still_held(

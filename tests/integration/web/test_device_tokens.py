@@ -23,7 +23,7 @@ DOMAIN = "example.org"
 SETTINGS: dict[str, Any] = {
     "edge": {"domain": DOMAIN},
     "push": {
-        "fcm": {"service_account_file": "fcm.json"},
+        "fcm": {"accounts": [{"service_account_file": "fcm.json"}]},
         "webpush": {"contact": "mailto:a@example.org"},
         "log": {"development": True},
     },

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from control.domain.push import Outcome, PushNotice, PushToken, Verdict
+from control.domain.push import Outcome, PushNotice, PushToken, PushTrouble, Verdict
 from control.push import dispatcher as module
 from control.push.breaker import PROBE_EVERY, THRESHOLD, Breaker
 from control.push.dispatcher import Dispatcher
@@ -198,9 +198,53 @@ async def test_p4_while_a_provider_is_down_it_is_asked_seldom() -> None:
     assert provider.asked < 210
 
 
-async def test_p2_a_misconfiguration_raises_one_alarm_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
-    wrong = Verdict(Outcome.MISCONFIGURED, 403, "InvalidProviderToken")
-    dispatcher = Dispatcher([FakeProvider("apns", says(wrong))])
+WRONG = Verdict(Outcome.MISCONFIGURED, 403, "InvalidProviderToken", advice="Check the key")
+
+
+async def test_p2_a_misconfiguration_is_told_until_a_push_succeeds_and_then_that_it_is_over() -> None:
+    now = 1_800_000_000.0
+    told: list[PushTrouble] = []
+    provider = FakeProvider("apns", says(WRONG, WRONG, DELIVERED, DELIVERED, WRONG, WRONG, DOWN))
+    dispatcher = Dispatcher([provider], lambda: now, trouble=told.append)
+    later = PushNotice("call", "wake", now + 1000)
+    app = APNS_TOKEN.app
+    for _ in range(5):
+        await dispatcher.dispatch(APNS_TOKEN, later)
+    text = f"No push for the app {app} can succeed: apns 403 InvalidProviderToken. Check the key."
+    # The fifth push has failed again, but within a minute: an alarm does not come and go with each push.
+    assert told == [PushTrouble("apns", app, now, text), PushTrouble("apns", app, now)]
+    now += 60
+    await dispatcher.dispatch(APNS_TOKEN, later)
+    assert told[2:] == [PushTrouble("apns", app, now, text)]
+
+
+async def test_an_alarm_of_an_earlier_incarnation_is_over_with_the_first_push_that_succeeds() -> None:
+    told: list[PushTrouble] = []
+    dispatcher = Dispatcher([FakeProvider("apns", says(DELIVERED))], trouble=told.append)
+    for _ in range(3):
+        await dispatcher.dispatch(APNS_TOKEN, notice(5))
+    assert [(trouble.app, trouble.text) for trouble in told] == [(APNS_TOKEN.app, "")]
+
+
+async def test_p4_the_state_names_the_servers_that_do_not_answer_and_counts_what_waits() -> None:
+    providers = [FakeProvider("apns", says(DOWN)), FakeProvider("fcm", says(DELIVERED))]
+    dispatcher = Dispatcher(providers)
+    task = asyncio.create_task(dispatcher.dispatch(APNS_TOKEN, notice(20)))
+    await dispatcher.dispatch(FCM_TOKEN, notice(20))
+    async with asyncio.timeout(5):
+        while not dispatcher.state()["apns"]["silent"]:  # noqa: ASYNC110  the breaker opens in its own time
+            await asyncio.sleep(0.01)
+    assert dispatcher.state() == {
+        "apns": {"under_way": 1, "silent": [APNS_TOKEN.app]},
+        "fcm": {"under_way": 0, "silent": []},
+    }
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_p2_a_misconfiguration_is_logged_once_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    dispatcher = Dispatcher([FakeProvider("apns", says(WRONG))])
     for _ in range(3):
         await dispatcher.dispatch(APNS_TOKEN, notice(5))
     logged = capsys.readouterr()
