@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC
@@ -24,6 +25,7 @@ from control.push.port import Clock
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 RENEW_AHEAD = 600.0  # seconds before its end; a token that lives shorter than twice that: at its half
 REQUEST_TIMEOUT = 5.0  # seconds; google-auth's own is 120
+SHORTEST = 1.0  # seconds; one that lives shorter is not asked for more often
 FIRST_PAUSE = 1.0  # seconds between failed renewals, doubling …
 LAST_PAUSE = 30.0  # … up to this
 
@@ -135,10 +137,12 @@ class AccessToken:
             log.error("fcm.no-token", account=self._account.service_account_email, why=str(error))
             raise self._failure from None
         self._failure = None
-        now, expiry = self._clock(), self._account.expiry
+        expiry = self._account.expiry
         self._value = self._account.token or ""
-        lifetime = expiry.replace(tzinfo=UTC).timestamp() - now if expiry else 3600.0
-        self._ends_at = now + lifetime
+        # google-auth has added the lifetime to the system's time, whatever our clock says.
+        lifetime = expiry.replace(tzinfo=UTC).timestamp() - time.time() if expiry else 3600.0
+        lifetime = max(lifetime, SHORTEST)
+        self._ends_at = self._clock() + lifetime
         self._renew_at = self._ends_at - min(RENEW_AHEAD, lifetime / 2)
 
     def _meaning(self, error: GoogleAuthError) -> PushError:
