@@ -9,7 +9,7 @@ from control.push.providers import configured, names, pn_names
 from control.settings import parse
 
 TOML = """
-[push.fcm]
+[[push.fcm.accounts]]
 service_account_file = "account.json"
 [push.http.acme]
 url = "https://push.acme.example/"
