@@ -7,7 +7,7 @@ import heapq
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 
-from control.domain.push import Outcome, Purpose, PushNotice, PushToken, Verdict
+from control.domain.push import Purpose, PushNotice, PushToken, Verdict
 from control.domain.reminder import Reminder
 from control.edge.recorder import ReminderOver, ReminderWanted
 from control.edge.tokens import TokenBook
@@ -20,7 +20,7 @@ AT_ONCE = 50  # reminders a look: after a long stop of the agent many may be due
 class Reminders:
     """The reminders of all devices. ``remember`` writes them down, so that a restart loses none.
 
-    ``dropped`` is as the waker's; ``now`` is UNIX time in seconds. ``counters`` counts ``reminded`` and each outcome.
+    ``learn`` is as the waker's; ``now`` is UNIX time in seconds. ``counters`` counts ``reminded`` and each outcome.
     """
 
     def __init__(
@@ -29,13 +29,13 @@ class Reminders:
         tokens: TokenBook,
         dispatch: Callable[[PushToken, PushNotice], Awaitable[Verdict]],
         remember: Callable[[ReminderWanted | ReminderOver], None],
-        dropped: Callable[[str, PushToken, int, float | None], None],
+        learn: Callable[[str, PushToken, Verdict], None],
         now: Callable[[], float],
     ) -> None:
         self._tokens = tokens
         self._dispatch = dispatch
         self._remember = remember
-        self._dropped = dropped
+        self._learn = learn
         self._now = now
         self._wanted: dict[str, Reminder] = {}
         self._queue: list[tuple[float, str]] = []
@@ -99,10 +99,7 @@ class Reminders:
     async def _push(self, device: str, token: PushToken, notice: PushNotice) -> None:
         verdict = await self._dispatch(token, notice)
         self.counters[verdict.outcome.value] += 1
-        if verdict.outcome is Outcome.TOKEN_DEAD:
-            change = self._tokens.drop(device, token, verdict.unregistered_at)
-            if change:
-                self._dropped(device, token, change, verdict.unregistered_at)
+        self._learn(device, token, verdict)
 
     def _put(self, reminder: Reminder) -> None:
         self._wanted[reminder.device] = reminder

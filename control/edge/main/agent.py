@@ -102,7 +102,7 @@ class Agent:
             tokens=self._tokens,
             dispatch=self._dispatcher.dispatch,
             remember=self._recorder.put,
-            dropped=self._drop_token,
+            learn=lessons.learn,
             now=time.time,
         )
         relays = [Rtpengine(each.name, each.control, each.ng_port) for each in settings.rtpengine]

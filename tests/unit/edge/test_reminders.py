@@ -10,6 +10,7 @@ from control.domain.push import Outcome, Purpose, PushNotice, PushToken, Verdict
 from control.domain.reminder import Reminder
 from control.edge.recorder import ReminderOver, ReminderWanted
 from control.edge.reminders import AT_ONCE, Reminders
+from control.edge.token_lessons import Lesson, TokenLessons
 from control.edge.tokens import TokenBook
 from kemi.wire import RegisterEvent
 
@@ -26,7 +27,7 @@ class Desk:
         self.now = NOW
         self.sent: list[tuple[float, PushToken, PushNotice]] = []
         self.written: list[ReminderWanted | ReminderOver] = []
-        self.dropped: list[str] = []
+        self.lessons: list[Lesson] = []
         self.verdict = Verdict(Outcome.DELIVERED, 200)
         self.tokens = TokenBook()
         self.tokens.put(ALICE, [TOKEN], NOW - 60)
@@ -34,7 +35,7 @@ class Desk:
             tokens=self.tokens,
             dispatch=self.dispatch,
             remember=self.written.append,
-            dropped=lambda device, *_: self.dropped.append(device),
+            learn=TokenLessons(self.tokens, self.lessons.append, lambda: self.now).learn,
             now=lambda: self.now,
         )
 
@@ -123,7 +124,7 @@ async def test_p2_a_token_that_is_dead_is_dropped_and_reminded_by_no_more(desk: 
     desk.verdict = Verdict(Outcome.TOKEN_DEAD, 404, "UNREGISTERED")
     desk.register()
     await desk.until(700)
-    assert (len(desk.sent), desk.dropped) == (1, [ALICE])
+    assert (len(desk.sent), [lesson.device for lesson in desk.lessons]) == (1, [ALICE])
 
 
 async def test_a_restart_loses_no_reminder_and_knows_nothing_better_than_what_it_has_heard(
