@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
-from kemi import call_mark, ksr, media, nat, stray, trust, wake, wake_rules, wire
+from kemi import call_mark, fallback, ksr, media, nat, stray, trust, wake, wake_rules, wire
 from kemi.auth import Origin
 from kemi.call_mark import Mark
 from kemi.documents import lines
 from kemi.node import Node
 from kemi.wake_rules import Entry, Plan
+from kemi.wire import LineDevice
 
 # AVPs, alive as long as the transaction.
 _CALL = "$avp(nb_call)"
+_AOR = "$avp(nb_aor)"
 _DEVICES = "$avp(nb_devices)"
 _WAKING = "$avp(nb_waking)"
 _WHY = "$avp(nb_why)"  # why the edge agent gave up waking
@@ -24,71 +27,113 @@ _LONGEST = 128  # characters of a caller's number or name that go on: an event m
 _adding: list[str] = []
 
 
+@dataclass(frozen=True)
+class _Ring:
+    """A call that is to ring somebody. ``fallback`` is the sealed errand for when nobody wakes, ``wait`` is in seconds."""
+
+    call: str
+    connection: str
+    aor: str
+    relayed: bool
+    early_ringing: bool
+    devices: list[LineDevice]
+    wait: float
+    fallback: str = ""
+    reason: str = ""
+
+
 def invite(node: Node, origin: Origin) -> int:
     """Take an INVITE of a PBX; its source has been checked."""
-    connection, document = origin.connection, origin.document
-    now = time.time()
-    call = call_mark.new_reference()
-    caller, name = ksr.pv("$fU")[:_LONGEST], ksr.pv("$fn").strip('"')[:_LONGEST]
-    aor = origin.aors[0] if origin.aors else ""
-    relayed = document.media == "relay" and node.settings.media
-    node.stay_in_dialog(Mark(call, relayed, caller=call_mark.short_tag(ksr.pv("$ft"))))
+    document = origin.document
     ksr.remove_headers_like("X-Nightbell[^:]*")
+    documents = [d for d in (lines.get(a) for a in origin.aors) if d is not None]
+    wait = max((d.wait for d in documents), default=0.0)
+    call = call_mark.new_reference()
+    return _ring(
+        node,
+        _Ring(
+            call=call,
+            connection=origin.connection,
+            aor=origin.aors[0] if origin.aors else "",
+            relayed=document.media == "relay" and node.settings.media,
+            early_ringing=document.early_ringing,
+            devices=list({device.id: device for d in documents for device in d.devices}.values()),
+            wait=wait,
+            fallback=fallback.sealed(node, call, origin, documents, wait),
+        ),
+    )
+
+
+def to_device(node: Node, errand: wire.Errand, aor: str, device: LineDevice, wait: float) -> int:
+    """Take an INVITE that Nightbell itself sends to one device; its media is the business of the call it is for."""
+    return _ring(
+        node,
+        _Ring(
+            call=call_mark.new_reference(),
+            connection=errand.connection,
+            aor=aor,
+            relayed=False,
+            early_ringing=False,
+            devices=[device],
+            wait=wait,
+            reason=errand.reason,
+        ),
+    )
+
+
+def _ring(node: Node, ring: _Ring) -> int:
+    now = time.time()
+    call = ring.call
+    caller, name = ksr.pv("$fU")[:_LONGEST], ksr.pv("$fn").strip('"')[:_LONGEST]
+    node.stay_in_dialog(Mark(call, ring.relayed, caller=call_mark.short_tag(ksr.pv("$ft"))))
     if not ksr.tm_new():
         return 1  # another worker has this INVITE: a retransmission that came while the first was being looked at
     node.events.call(
         call,
         "invite-in",
-        connection=connection,
-        aor=aor,
+        connection=ring.connection,
+        aor=ring.aor,
         direction="in",
         caller=caller,
         sip_call_id=ksr.pv("$ci"),
+        reason=ring.reason,
     )
-    documents = [d for d in (lines.get(a) for a in origin.aors) if d is not None]
-    devices = {device.id: device for d in documents for device in d.devices}
-    if not devices:
+    devices = [device.id for device in ring.devices]
+    if not devices and not ring.fallback:
         return _refuse(node, call, 480, "Nobody has a device on this connection")
     # Read before relaying: a device that registers by another flow meanwhile has to be found different afterwards.
     flows = {d: flow for d in devices if (flow := _bound_by(node.device_uri(d)))}
-    plan = wake_rules.plan(list(devices.values()), set(flows))
+    plan = wake_rules.plan(ring.devices, set(flows))
 
     transaction = ksr.tm_id()
     ksr.pv_set(_CALL, call)
+    ksr.pv_set(_AOR, ring.aor)
     ksr.pv_set(_DEVICES, " ".join(devices))
-    if relayed:
+    if ring.fallback:
+        ksr.pv_set(fallback.ERRAND, ring.fallback)
+    if ring.relayed:
         media.relay_this_call()
     ksr.tm_routes("ksr_branch_device", "ksr_reply_device", "ksr_failure_device")
     if plan.hold:
-        wait = max(d.wait for d in documents)
-        order = _wake_order(call, connection, aor, plan, now + wait, caller, name, document.early_ringing)
-        ksr.pv_set(_WAKING, wire.dumps(order))
+        ksr.pv_set(_WAKING, wire.dumps(_wake_order(ring, plan, now + ring.wait, caller, name)))
     if not _fork(node, plan):
-        return _refuse(node, call, 480, "No device could be reached")
-    _look_again(node, call, transaction, list(devices), flows)
+        nobody = "No device could be reached" if devices else "Nobody has a device on this connection"
+        return 1 if _fall_back(node, call, nobody) else _refuse(node, call, 480, nobody)
+    _look_again(node, call, transaction, devices, flows)
     return 1
 
 
-def _wake_order(
-    call: str,
-    connection: str,
-    aor: str,
-    plan: Plan,
-    deadline: float,
-    caller: str,
-    name: str,
-    early_ringing: bool,
-) -> dict[str, object]:
+def _wake_order(ring: _Ring, plan: Plan, deadline: float, caller: str, name: str) -> dict[str, object]:
     return {
-        "call": call,
-        "connection": connection,
-        "aor": aor,
+        "call": ring.call,
+        "connection": ring.connection,
+        "aor": ring.aor,
         "asleep": plan.asleep,
         "ringing": plan.doubtful,
         "deadline": deadline,
         "caller": caller,
         "caller_name": name,
-        "early_ringing": early_ringing,
+        "early_ringing": ring.early_ringing,
         "fork": call_mark.short_tag(f"{ksr.pv('$ci')} {ksr.pv('$ft')}"),
     }
 
@@ -161,6 +206,9 @@ def branch(node: Node) -> int:
     device = _adding[index] if index < len(_adding) else _adding[-1]
     ksr.pv_set(f"$avp(nb_device{index})", device)
     media.offer_on_branch(index)
+    if device == fallback.BRANCH:
+        ksr.append_header(f"{wire.HEADER_ERRAND}: {ksr.pv(fallback.ERRAND)}")
+        return 1
     node.events.call(ksr.pv(_CALL), "invite-out", device=device)
     return 1
 
@@ -176,7 +224,10 @@ def reply(node: Node) -> int:
             ksr.pv_set(_WHY, "" if why == wake.NOBODY_WOKE else why)
             wake.given_up(node, ksr.via_branch(), why)
         return 1
-    _heard(device, index)
+    if device == fallback.BRANCH:
+        device = ""
+    else:
+        _heard(device, index)
     if code <= 100:
         return 1
     nat.public_contact()
@@ -188,9 +239,10 @@ def reply(node: Node) -> int:
         node.events.call(call, "ringing", device=device, code=code)
     elif code < 300:
         stray.has_answered(index)
+        fallback.over(ksr.pv(_AOR), call)
         _forget(call, "answered")
         node.events.call(call, "answered", device=device, code=code)
-    else:
+    elif device:
         node.events.call(call, "device-refused", device=device, code=code, reason=ksr.pv("$rr"))
     return 1
 
@@ -207,24 +259,46 @@ def _heard(device: str, branch_index: int) -> None:
 def failure(node: Node) -> int:
     """Failure route: no branch is left."""
     call = ksr.pv(_CALL)
-    media.end_if_relayed()
     if ksr.tm_cancelled():
-        _forget(call, "cancelled")
+        _over(call, "cancelled")
         node.events.call(call, "cancelled", code=487)
         ksr.tm_reply(487, "Request Terminated")
         return 1
     code = ksr.tm_reply_code()
     nobody = code == 599 or (code == 408 and ksr.tm_timed_out())
-    _forget(call, "deadline" if nobody else "ended")
     reason = ""
     if nobody:
-        code = 480
         late = "No device woke up in time" if ksr.pv(_WAKING) else "No device answered"
         reason = ksr.pv(_WHY) or late
+        if _fall_back(node, call, reason):
+            return 1
+    _over(call, "deadline" if nobody else "ended")
+    if nobody:
+        code = 480
         ksr.append_header_to_reply(f'Reason: SIP;cause=480;text="{reason}"')
         ksr.tm_reply(480, "Temporarily Unavailable")
     node.events.call(call, "failed", code=code, reason=reason)
     return 1
+
+
+def _fall_back(node: Node, call: str, why: str) -> bool:
+    """Let the call go on to its fallback, once; False when there is none. Devices that come yet still join it."""
+    words = fallback.begin(node, ksr.pv(_AOR), call)
+    if not words:
+        return False
+    node.events.call(call, "fallback", reason=f"{why}; {words}")
+    _adding[:] = [fallback.BRANCH]
+    ksr.set_ruri(f"sip:errand@{node.settings.address}:{node.settings.sip_port}")
+    ksr.reset_next_hop()
+    # Those of the first round are used up.
+    ksr.tm_routes("ksr_branch_device", "ksr_reply_device", "ksr_failure_device")
+    return ksr.tm_relay()
+
+
+def _over(call: str, state: str) -> None:
+    media.end_if_relayed()
+    fallback.over(ksr.pv(_AOR), call)
+    _forget(call, state)
 
 
 def _forget(call: str, state: str) -> None:

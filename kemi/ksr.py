@@ -118,6 +118,11 @@ def is_myself(uri: str) -> bool:
     return bool(KSR.is_myself(uri))
 
 
+def from_ourselves() -> bool:
+    """Whether the message was sent by one of our listeners: a call that Nightbell itself has placed."""
+    return bool(KSR.is_myself(f"sip:{pv('$si')}:{pv_int('$sp')}"))
+
+
 def set_ruri(uri: str) -> None:
     """Replace the Request-URI."""
     KSR.seturi(uri)

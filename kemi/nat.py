@@ -8,7 +8,7 @@ from kemi import contact, ksr
 def public_contact() -> None:
     """Rewrite the Contact of a device's request or reply for the PBX's eyes: its flow added, its push parameters gone."""
     body = ksr.header("Contact")
-    if not body:
+    if not body or ksr.from_ourselves():  # then it was rewritten the first time it came through
         return
     aliased = ksr.behind_nat()
     rewritten = contact.for_pbx(body, ksr.pv("$si"), ksr.pv_int("$sp"), ksr.pv("$pr"), aliased)

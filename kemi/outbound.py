@@ -21,26 +21,48 @@ def invite(node: Node) -> int:
     device, document = auth.device(node)
     if document is None:
         return 1
+    return _place(node, _Out(document.connection, called(), document.aor, device))
+
+
+def to_number(node: Node, errand: wire.Errand) -> int:
+    """Take an INVITE that Nightbell itself sends to a number; its media is the business of the call it is for."""
+    return _place(node, _Out(errand.connection, errand.number, reason=errand.reason, has_media=False))
+
+
+@dataclass(frozen=True)
+class _Out:
+    """A call out: through which connection, whom it calls, and for whom."""
+
+    connection: str
+    number: str
+    aor: str = ""
+    device: str = ""
+    reason: str = ""
+    has_media: bool = True
+
+
+def _place(node: Node, out: _Out) -> int:
     call = call_mark.new_reference()
     node.events.call(
         call,
         "invite-in",
-        device=device,
-        connection=document.connection,
-        aor=document.aor,
+        device=out.device,
+        connection=out.connection,
+        aor=out.aor,
         direction="out",
-        callee=called(),
+        callee=out.number,
         sip_call_id=ksr.pv("$ci"),
+        reason=out.reason,
     )
-    going = way(node, document.connection, called())
+    going = way(node, out.connection, out.number)
     if isinstance(going, NoWay):
         return _refuse(node, call, going.code, going.reason)
 
-    relayed = going.connection.media == "relay" and node.settings.media
+    relayed = out.has_media and going.connection.media == "relay" and node.settings.media
     node.stay_in_dialog(Mark(call, relayed, outbound=True, caller=call_mark.short_tag(ksr.pv("$ft"))))
     ksr.track_dialog()
     ksr.pv_set(_CALL, call)
-    ksr.pv_set(_CONNECTION, document.connection)
+    ksr.pv_set(_CONNECTION, out.connection)
     if relayed:
         media.relay_this_call()
     leave_by(node, going)

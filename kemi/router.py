@@ -8,6 +8,7 @@ import time
 from kemi import (
     auth,
     dialog,
+    errands,
     inbound,
     ksr,
     message,
@@ -58,6 +59,9 @@ def request(node: Node) -> int:
 
 
 def _out_of_dialog(node: Node, method: str) -> int:
+    errand = errands.of_request(node) if method == "INVITE" else None
+    if errand is not None:
+        return errands.invite(node, errand)
     origin = auth.from_pbx()
     if origin is None:
         if method == "INVITE":

@@ -6,11 +6,13 @@ acknowledge the second one in the wrong dialog, or let it have the audio. So the
 
 from __future__ import annotations
 
-from kemi import contact, ksr
+from kemi import call_mark, contact, ksr
 from kemi.call_mark import Mark
 from kemi.node import Node
 
-_FIRST = "first"  # "Call-ID CSeq From-tag" of an INVITE -> the branch whose 2xx was the first
+# "Call-ID CSeq From-tag" of an INVITE -> the To-tag of the 2xx that was the first. The branch would not do: the answer to a call
+# that Nightbell itself has placed comes by here twice.
+_FIRST = "first"
 _STRAY = "stray"  # "Call-ID To-tag" of the legs that were sent away
 _WINNER = "$avp(nb_winner)"  # the index of that branch, in its transaction
 _SOCKETS = {"ws": "tcp", "wss": "tls"}
@@ -19,15 +21,15 @@ _SOCKETS = {"ws": "tcp", "wss": "tls"}
 def turned_away(node: Node) -> bool:
     """Before the transaction layer sees a 2xx to an INVITE: whether it was too late, and has been dealt with."""
     call, tag = ksr.pv("$ci"), ksr.pv("$tt")
-    key, branch = f"{call} {ksr.pv('$cs')} {ksr.pv('$ft')}", ksr.via_branch()
+    key = f"{call} {ksr.pv('$cs')} {ksr.pv('$ft')}"
     ksr.table_lock(_FIRST, key)
     try:
         first = ksr.table_get(_FIRST, key)
         if not first:
-            ksr.table_set(_FIRST, key, branch)
+            ksr.table_set(_FIRST, key, tag)
     finally:
         ksr.table_unlock(_FIRST, key)
-    if first in ("", branch):
+    if first in ("", tag):
         return False
     known = ksr.table_get(_STRAY, f"{call} {tag}")
     ksr.table_set(_STRAY, f"{call} {tag}", "1")
@@ -47,8 +49,18 @@ def _send(node: Node, method: str, number: int) -> None:
         f"sip:{ksr.pv('$si')}:{ksr.pv_int('$sp')};transport={transport}",
         f"{_SOCKETS.get(transport, transport)}:{node.settings.address}:{ksr.pv_int('$Rp')}",
         f"From: {ksr.header('From')}\r\nTo: {ksr.header('To')}\r\n"
-        f"Call-ID: {ksr.pv('$ci')}\r\nCSeq: {number} {method}\r\n",
+        f"Call-ID: {ksr.pv('$ci')}\r\nCSeq: {number} {method}\r\n{_way_on()}",
     )
+
+
+def _way_on() -> str:
+    """An answer to an errand came by way of ourselves: what is sent back has to take the same way, by the errand's own route."""
+    if not ksr.from_ourselves():
+        return ""
+    recorded = [part.strip() for part in ksr.headers("Record-Route").split(",") if part.strip()]
+    mark = call_mark.in_route(recorded[0]) if recorded else ""
+    ours = [part for part in recorded if mark and call_mark.in_route(part) == mark]
+    return f"Route: {', '.join(reversed(ours))}\r\n" if ours else ""
 
 
 def has_answered(branch: int) -> None:

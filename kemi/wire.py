@@ -12,7 +12,10 @@ keys it does not know, so that either side can be upgraded first.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
+import hmac
 import json
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
@@ -36,6 +39,11 @@ TABLE_ARRIVED = "arrived"  # "address:port" a PBX has registered from, at us -> 
 TABLE_PARKED = "parked"  # wake id -> the wake event, for as long as that call is held
 TABLE_ACKED = "acked"  # wake id -> incarnation of the edge agent that has taken charge of it
 TABLE_AGENT = "agent"  # "boot" -> incarnation of the edge agent that is alive now
+
+
+TABLE_FALLBACK = "fallback"  # address of record -> references of its calls whose fallback is being tried
+
+HEADER_ERRAND = "X-Nightbell-Errand"  # on an INVITE that Nightbell sends to itself: a sealed Errand
 
 
 # One encoder, made once: this runs several times for each call and REGISTER.
@@ -259,6 +267,7 @@ CALL_STEPS = (
     "invite-in",  # the INVITE arrived, from the PBX (direction in) or from a device (out)
     "invite-out",  # an INVITE left towards a device, or towards the PBX
     "challenged",  # the PBX asked for the connection's credential
+    "fallback",  # nobody woke: the call goes on to where its person chose
     "ringing",  # a provisional reply other than 100
     "device-refused",  # a device declined, was busy or could not be reached; others may still ring
     "answered",  # 2xx
@@ -403,16 +412,21 @@ class LineDoc(_Message):
     """Table ``line``; key: the AoR (``sip:user@domain``). ``wait`` is how long to hold a call, in seconds.
 
     ``messages``: devices that sleep are woken for a MESSAGE.
+    When nobody wakes, a call goes on to ``fallback_device`` (a device id), or to ``fallback_number`` through the connection
+    ``fallback_connection``; all empty: it ends.
     """
 
     devices: list[LineDevice]
     wait: float = 20.0
     messages: bool = False
+    fallback_device: str = ""
+    fallback_number: str = ""
+    fallback_connection: str = ""
 
     def encode(self) -> str:
         """The document as one line of JSON."""
         devices = [{"id": d.id, "push": d.push} for d in self.devices]
-        said = {name: value for name, value in self.__dict__.items() if value is not False}
+        said = {name: value for name, value in self.__dict__.items() if value is not False and value != ""}
         return dumps({"v": VERSION, **said, "devices": devices})
 
     @classmethod
@@ -510,3 +524,43 @@ class UpstreamDoc(_Document):
     failures: int = 0
     why: str = ""
     service_route: str = ""
+
+
+# ---------------------------------------------------------------------------------------------- errands
+
+
+@dataclass
+class Errand(_Message):
+    """A call that Nightbell places itself: to one device (``device``), or to a number through a connection.
+
+    ``reason`` is what its journal says of it; ``expires`` is UNIX time in seconds. It travels sealed with the identity key,
+    for one Call-ID: nobody else can place such a call, or place one again.
+    """
+
+    expires: float
+    reason: str
+    device: str = ""
+    number: str = ""
+    connection: str = ""
+
+    def seal(self, sip_call_id: str, key: bytes) -> str:
+        """The body of the header HEADER_ERRAND."""
+        text = base64.urlsafe_b64encode(self.encode().encode()).decode()
+        return f"{text}.{_errand_mac(text, sip_call_id, key)}"
+
+    @classmethod
+    def unseal(cls, body: str, sip_call_id: str, key: bytes, now: float) -> Errand | None:
+        """The errand in such a body; None when we did not seal it for this Call-ID, or its time is over."""
+        text, _, mac = body.strip().partition(".")
+        if not hmac.compare_digest(mac.encode(), _errand_mac(text, sip_call_id, key).encode()):
+            return None
+        try:
+            errand = cls.decode(base64.urlsafe_b64decode(text))
+        except (binascii.Error, WireError):
+            return None
+        return errand if errand.expires > now else None
+
+
+def _errand_mac(text: str, sip_call_id: str, key: bytes) -> str:
+    plain = f"{text} {sip_call_id}".encode(errors="replace")
+    return hashlib.blake2b(plain, key=key, digest_size=16, person=b"nightbell-errand"[:16]).hexdigest()

@@ -11,6 +11,7 @@ from control.cli import connection_changes
 from control.cli.installation import home_option, opened
 from control.cli.passwords import password_options, read_password
 from control.cli.table import show
+from control.cli.users import say_without_fallback
 from control.domain.connection import (
     ALWAYS,
     DEFAULT_EXPIRES,
@@ -222,8 +223,9 @@ def assign(name: str, users: tuple[str, ...], home: Path | None) -> None:
 def remove(name: str, home: Path | None) -> None:
     """Remove a connection; it is unregistered at its PBX."""
     with opened(home) as (_, store), store.write() as session:
-        connections.remove_connection(session, name)
+        without = connections.remove_connection(session, name)
     click.echo(f"removed {name}")
+    say_without_fallback(without)
 
 
 for _command in connection_changes.commands:

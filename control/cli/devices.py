@@ -12,6 +12,7 @@ import segno
 
 from control.cli.installation import home_option, opened
 from control.cli.table import show
+from control.cli.users import say_without_fallback
 from control.domain.device_json import device_as_dict
 from control.domain.device_text import as_text, usual_time
 from control.domain.phone import LINK_MINUTES
@@ -129,5 +130,6 @@ def link(device_id: str, minutes: int, as_json: bool, home: Path | None) -> None
 def remove(device_id: str, home: Path | None) -> None:
     """Remove a device; it can neither register nor be woken any more."""
     with opened(home) as (_, store), store.write() as session:
-        people.remove_device(session, device_id)
+        without = people.remove_device(session, device_id)
     click.echo(f"removed {device_id}")
+    say_without_fallback(without)

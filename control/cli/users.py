@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from control.cli.installation import home_option, opened
 from control.cli.table import show
+from control.domain import fallback
 from control.domain.aor import aor
-from control.services import people
+from control.services import connections, fallbacks, people
 
 
 @click.group()
@@ -43,6 +45,7 @@ def list_(as_json: bool, home: Path | None) -> None:
                 "devices": [device.id for device in row.devices],
                 "connections": [connection.name for connection in row.connections],
                 "push_messages": row.push_messages,
+                "fallback": str(fallbacks.of(row)),
             }
             for row in people.list_users(session)
         ]
@@ -55,20 +58,53 @@ def list_(as_json: bool, home: Path | None) -> None:
 def remove(user_id: str, home: Path | None) -> None:
     """Remove a person with all devices."""
     with opened(home) as (_, store), store.write() as session:
-        people.remove_user(session, user_id)
+        without = people.remove_user(session, user_id)
     click.echo(f"removed {user_id}")
+    say_without_fallback(without)
 
 
 @user.command("set")
 @click.argument("user_id", metavar="USER")
 @click.option(
     "--push-messages/--no-push-messages",
-    required=True,
+    "wakes",
+    default=None,
     help="Whether a message wakes the devices that sleep.",
 )
+@click.option(
+    "--fallback",
+    "wanted",
+    default=None,
+    metavar="none|device:DEVICE|number:NUMBER",
+    help="Where a call goes when nobody wakes.",
+)
+@click.option("--through", default=None, metavar="CONNECTION", help="Which one calls the number.")
 @home_option
-def set_(user_id: str, push_messages: bool, home: Path | None) -> None:
-    """Change what happens to what is sent to a person."""
+def set_(
+    user_id: str, wakes: bool | None, wanted: str | None, through: str | None, home: Path | None
+) -> None:
+    """Change what happens to what is sent to a person, and to the calls that nobody wakes for."""
+    if wakes is None and wanted is None:
+        raise click.UsageError("say what is to be changed: --push-messages, --no-push-messages or --fallback")
+    if through is not None and wanted is None:
+        raise click.UsageError("--through goes with --fallback number:NUMBER")
+    said = []
     with opened(home) as (_, store), store.write() as session:
-        people.push_messages(session, user_id, push_messages)
-    click.echo(f"changed {user_id}: messages {'wake' if push_messages else 'do not wake'} devices that sleep")
+        if wakes is not None:
+            people.push_messages(session, user_id, wakes)
+            said.append(f"messages {'wake' if wakes else 'do not wake'} devices that sleep")
+        if wanted is not None:
+            row = people.get_user(session, user_id)
+            way = None if through is None else connections.get_connection(session, through)
+            chosen = fallbacks.choose(session, row, fallback.parse(wanted), way)
+            name = connections.get_connection(session, chosen.connection).name if chosen.connection else ""
+            said.append(f"fallback {chosen}{f' through {name}' if name else ''}")
+    click.echo(f"changed {user_id}: {'; '.join(said)}")
+
+
+def say_without_fallback(people_without: Sequence[str]) -> None:
+    """Say whose fallback has just gone with what was removed."""
+    for person in people_without:
+        click.echo(
+            f"{person} has no fallback any more; `nightbell user set {person} --fallback …` sets another"
+        )

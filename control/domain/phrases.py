@@ -50,6 +50,8 @@ def phrase(step: Step, direction: str) -> Phrase:
 
 
 def _invite_in(step: Step, out: bool) -> Phrase:
+    if step.reason:  # a call that Nightbell itself places
+        return Phrase(step.reason, Part.NIGHTBELL, Part.NIGHTBELL, "INVITE in")
     if out:
         return Phrase("The device placed a call", Part.DEVICE, Part.NIGHTBELL, "INVITE in")
     return Phrase("The PBX rang", Part.PBX, Part.NIGHTBELL, "INVITE in")
@@ -155,6 +157,10 @@ def _register(step: Step, out: bool) -> Phrase:
     return Phrase("The phone woke and registered", Part.DEVICE, Part.NIGHTBELL, "REGISTER", Mood.GOOD)
 
 
+def _fallback(step: Step, out: bool) -> Phrase:
+    return Phrase("The call went on to its fallback", Part.NIGHTBELL, Part.NIGHTBELL, step.reason)
+
+
 def _wake_deadline(step: Step, out: bool) -> Phrase:
     return Phrase("Nobody woke in time", Part.NIGHTBELL, Part.NIGHTBELL, step.reason or "deadline", Mood.BAD)
 
@@ -185,6 +191,7 @@ _PHRASES: dict[str, Callable[[Step, bool], Phrase]] = {
     "message-in": _message_in,
     "message-out": _message_out,
     "delivered": _delivered,
+    "fallback": _fallback,
     "push-sent": _push_sent,
     "push-withheld": _push_withheld,
     "push-accepted": _push_accepted,

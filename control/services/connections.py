@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session, selectinload
 from control.domain.connection import TRUNK, ConnectionSpec
 from control.domain.credential import new_connection_id
 from control.domain.errors import AlreadyExistsError, InvalidFieldError, NotFoundError
+from control.domain.fallback import NUMBER
 from control.domain.text import printable
-from control.services import alarms, outbox
+from control.services import alarms, fallbacks, outbox
 from control.services.people import get_user
 from control.store.models import Connection, Device, TrunkNumber
 from control.store.session import sealed
@@ -83,13 +84,14 @@ def assign(session: Session, connection_id: str, users: Sequence[str]) -> None:
     note(session, row, before)
 
 
-def remove_connection(session: Session, name_or_id: str) -> None:
+def remove_connection(session: Session, name_or_id: str) -> list[str]:
     """Remove a connection. Kamailio's registrar, which holds all it needs to, then unregisters it at the PBX
     (R6).
 
-    Raises NotFoundError.
+    Returns the people whose fallback went through it, and who have none now. Raises NotFoundError.
     """
     row = get_connection(session, name_or_id)
+    without = fallbacks.forget(session, NUMBER, row.id)
     users = rung_by(row)
     named = session.scalars(select(Device.id).where(Device.connection_id == row.id)).all()
     session.delete(row)
@@ -100,6 +102,7 @@ def remove_connection(session: Session, name_or_id: str) -> None:
         outbox.note(session, outbox.TRUNK, row.id)
     outbox.note(session, outbox.DEVICE, *sorted({*named, *_devices_of(session, users)}))
     outbox.note(session, outbox.LINE, *sorted(users))
+    return without
 
 
 def learn_realm(session: Session, connection_id: str, realm: str) -> bool:

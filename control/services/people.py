@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session, selectinload
 from control.domain.aor import checked_user_id
 from control.domain.credential import ha1_md5, new_device_id, new_password
 from control.domain.errors import AlreadyExistsError, AmbiguousError, NotFoundError
+from control.domain.fallback import DEVICE
 from control.domain.secret import Secret
 from control.domain.text import checked_text
-from control.services import outbox
+from control.services import fallbacks, outbox
 from control.store.models import Connection, Device, TrunkNumber, User
 from control.store.session import seal_of, sealed
 
@@ -53,10 +54,11 @@ def push_messages(session: Session, user: str, wanted: bool) -> None:
         outbox.note(session, outbox.LINE, user)
 
 
-def remove_user(session: Session, user: str) -> None:
-    """Remove a person with all devices. Raises NotFoundError."""
+def remove_user(session: Session, user: str) -> list[str]:
+    """Remove a person with all devices; whose fallback one of them was, and have none now. Raises NotFoundError."""
     row = get_user(session, user)
     devices = [device.id for device in row.devices]
+    without = [person for device in devices for person in fallbacks.forget(session, DEVICE, device)]
     connections = [connection.id for connection in row.connections]
     query = select(TrunkNumber.connection_id).where(TrunkNumber.user_id == user).distinct()
     trunks = session.scalars(query.order_by(TrunkNumber.connection_id)).all()
@@ -67,6 +69,7 @@ def remove_user(session: Session, user: str) -> None:
     outbox.note(session, outbox.CONNECTION, *connections)
     outbox.note(session, outbox.TRUNK, *trunks)
     outbox.note(session, outbox.LINE, user)
+    return without
 
 
 def add_device(
@@ -148,12 +151,14 @@ def list_devices(session: Session) -> Sequence[Device]:
     return session.scalars(select(Device).options(selectinload(Device.tokens)).order_by(Device.id)).all()
 
 
-def remove_device(session: Session, device_id: str) -> None:
-    """Remove a device and its tokens. Raises NotFoundError."""
+def remove_device(session: Session, device_id: str) -> list[str]:
+    """Remove a device and its tokens; the people whose fallback it was, and who have none now. Raises NotFoundError."""
     row = get_device(session, device_id)
+    without = fallbacks.forget(session, DEVICE, device_id)
     user = row.user_id
     session.delete(row)
     session.flush()
     outbox.note(session, outbox.DEVICE, device_id)
     outbox.note(session, outbox.TOKEN, device_id)
     outbox.note(session, outbox.LINE, user)
+    return without

@@ -13,8 +13,10 @@ from sqlalchemy.orm import Session
 from control.domain.aor import aor
 from control.domain.connection import DEFAULT_WAIT, TRUNK, WHILE_AWAKE
 from control.domain.credential import ha1_md5, ha1_sha256
+from control.domain.fallback import DEVICE, NUMBER, Fallback
 from control.domain.targets import Located, Route, Targets
 from control.domain.wakes import WaitPolicy, wait_within
+from control.services import fallbacks
 from control.services.tokens import WAKES
 from control.store.models import Connection, Device, StoredToken, TrunkNumber, User, connection_users
 from control.store.session import seal_of
@@ -53,9 +55,7 @@ class Rows:
 
     def lines(self, ids: Sequence[str]) -> dict[str, str]:
         """Table ``line``; the ids are those of the users."""
-        chosen = dict(
-            self.session.execute(select(User.id, User.push_messages).where(User.id.in_(ids))).tuples().all()
-        )
+        chosen = {row.id: row for row in self.session.scalars(select(User).where(User.id.in_(ids)))}
         users = list(chosen)
         query = select(Device.user_id, Device.id, Device.wait).where(Device.user_id.in_(users))
         devices: defaultdict[str, list[Row[str, str, float | None]]] = defaultdict(list)
@@ -75,7 +75,8 @@ class Rows:
                     # Of several that may come, the slowest.
                     max((wait_within(d.wait, self.waits) for d in devices[user]), default=self.waits.usual),
                 ),
-                messages=chosen[user],
+                messages=chosen[user].push_messages,
+                **_fallback(fallbacks.of(chosen[user])),
             ).encode()
             for user in users
         }
@@ -207,3 +208,12 @@ class Rows:
             for user, wait in self.session.execute(query):
                 found[user] = min(wait, found.get(user, wait))
         return found
+
+
+def _fallback(chosen: Fallback) -> dict[str, str]:
+    """The fields of a LineDoc that say where a call goes when nobody wakes."""
+    if chosen.kind == DEVICE:
+        return {"fallback_device": chosen.target}
+    if chosen.kind == NUMBER:
+        return {"fallback_number": chosen.target, "fallback_connection": chosen.connection}
+    return {}

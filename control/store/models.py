@@ -44,7 +44,7 @@ connection_users = Table(
 
 
 class User(Base):
-    """A person; the AoR is ``sip:<id>@<domain>``."""
+    """A person; the AoR is ``sip:<id>@<domain>``. The three of the fallback: ``control.domain.fallback.Fallback``."""
 
     __tablename__ = "users"
 
@@ -52,6 +52,9 @@ class User(Base):
     name: Mapped[str] = mapped_column(default="")
     created_at: Mapped[float]
     push_messages: Mapped[bool] = mapped_column(default=False, server_default=false())
+    fallback_kind: Mapped[str] = mapped_column(String(8), default="")
+    fallback_target: Mapped[str] = mapped_column(String(80), default="")
+    fallback_connection: Mapped[str] = mapped_column(String(32), default="")
 
     devices: Mapped[list[Device]] = relationship(
         back_populates="user", cascade="all, delete-orphan", passive_deletes=True, order_by="Device.id"

@@ -67,13 +67,14 @@ class Scene:
         transport: str = "udp",
         server: tuple[str, int] | None = None,
         push: bool = True,
+        person: str = "bob",
     ) -> Handset:
         """A device of Bob's, registered at Nightbell, and ready to be woken later unless ``push`` is False.
 
         ``server`` is where it sends to, if not to Nightbell itself.
         """
         stack = self.stack
-        device = await stack.add_device(name, "bob", provider)
+        device = await stack.add_device(name, person, provider)
         phone = self._phones(
             device.id,
             device.password,
@@ -98,13 +99,14 @@ class Scene:
         wakes: bool = True,
         wake_after: float = 0.0,
         registers: int = 1,
+        person: str = "bob",
     ) -> Handset:
         """A device of Bob's that Nightbell can wake; it has neither a binding nor a socket.
 
         A push wakes its phone after ``wake_after`` seconds, which then REGISTERs ``registers`` times; with
         ``wakes`` False nothing does.
         """
-        handset = await self.awake(name, provider=provider, transport=transport)
+        handset = await self.awake(name, provider=provider, transport=transport, person=person)
         await self.put_to_sleep(handset)
         if wakes:
             await self.listen(handset, wake_after=wake_after, registers=registers)

@@ -73,7 +73,7 @@ class FakeKamailio:
     # -- for tests
 
     def receive(self, raw: bytes | str, origin: Origin | None = None) -> list[Sent]:
-        """A message arrives; returns what left because of it, its echoes over the park socket included."""
+        """A message arrives; returns what left because of it, what it sends to itself included."""
         before = len(self.sent)
         self._process(Message.parse(raw), origin or Origin())
         self.deliver()
@@ -133,7 +133,7 @@ class FakeKamailio:
         self._meanwhile.setdefault(moment, []).append(action)
 
     def deliver(self) -> None:
-        """Let arrive what was sent over the park socket and has not arrived yet."""
+        """Let arrive what was sent to itself and has not arrived yet."""
         while self._loopback:
             self._process(*self._loopback.popleft())
 
@@ -190,6 +190,8 @@ class FakeKamailio:
             raise FakeError("a reply to the park socket")
         if origin == self._from_ourselves:
             self._loopback.append((reply, Origin("127.0.0.1", self._park_port, "udp", 5060)))
+        elif origin == self._spiral:
+            self._loopback.append((reply, self._spiral))
         else:
             self.sent.append(Sent(reply, to))
 
@@ -271,10 +273,18 @@ class FakeKamailio:
     def _from_ourselves(self) -> Origin:
         return Origin("127.0.0.1", 5060, "udp", self._park_port)
 
+    @property
+    def _spiral(self) -> Origin:
+        """What it sends to its own SIP port comes from there."""
+        host, _, port = self.address.partition(":")
+        return Origin(host, int(port), "udp", int(port))
+
     def _out(self, message: Message, to: str, socket: str = "") -> None:
         uri = Uri.parse(to)
         if uri and f"{uri.host}:{uri.port}" == self.park:
             self._loopback.append((message, self._from_ourselves))
+        elif uri and f"{uri.host}:{uri.port}" == self.address:
+            self._loopback.append((message, self._spiral))
         else:
             self.sent.append(Sent(message, to, socket))
 

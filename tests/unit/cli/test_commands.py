@@ -376,3 +376,17 @@ def test_u1_a_device_is_shown_with_its_state_its_wakes_and_what_to_do(run: Run, 
     assert listed["advice"]
     assert "secret-token" not in shown + json.dumps(as_json)
     assert "there is no device" in run("device", "show", "nobody-1").output
+
+
+def test_a_persons_fallback_is_set_shown_and_forgotten_with_what_it_led_to(run: Run) -> None:
+    run("user", "add", "alice")
+    run("user", "add", "bob")
+    device = json.loads(run("device", "add", "Phone", "--user", "bob", "--json").output)["username"]
+    done = run("user", "set", "alice", "--fallback", f"device:{device}")
+    assert done.output == f"changed alice: fallback device:{device}\n"
+    assert f"device:{device}" in run("user", "list").output
+    back = run("user", "set", "bob", "--fallback", "number:110")
+    assert back.exit_code == 1
+    assert "bob has no connection" in back.output
+    assert "alice has no fallback any more" in run("device", "remove", device).output
+    assert json.loads(run("user", "list", "--json").output)[0]["fallback"] == "none"

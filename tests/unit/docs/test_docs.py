@@ -185,7 +185,14 @@ def test_each_event_and_document_is_described_with_its_fields() -> None:
     for kind in wire._EVENTS.values():
         assert f"| `{kind.type}` |" in text
         assert {field.name for field in fields(kind)} <= named, kind.__name__
-    for document in (wire.DeviceDoc, wire.LineDoc, wire.ConnectionDoc, wire.NumberDoc, wire.UpstreamDoc):
+    for document in (
+        wire.DeviceDoc,
+        wire.LineDoc,
+        wire.ConnectionDoc,
+        wire.NumberDoc,
+        wire.UpstreamDoc,
+        wire.Errand,
+    ):
         assert {field.name for field in fields(document)} <= named, document.__name__
 
 

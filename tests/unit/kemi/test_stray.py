@@ -81,3 +81,25 @@ def test_w6_two_calls_do_not_mistake_each_others_answers(edge: Edge) -> None:
     assert replies(edge.answer(one, 200, "OK")) == [200]
     (two,) = requests(edge.call_from_pbx(call_id="another"), "INVITE")
     assert replies(edge.answer(two, 200, "OK")) == [200]
+
+
+def test_w6_an_answer_that_came_by_way_of_ourselves_is_sent_away_by_the_route_of_that_errand(
+    edge: Edge, fork: tuple[Sent, Sent]
+) -> None:
+    first, second = fork
+    edge.answer(first, 200, "OK", body=SDP, tag="one")
+    errands = "<sip:127.0.7.1;lr;nb=errand>", "<sip:127.0.7.1:5061;transport=tls;lr;nb=errand>"
+    sent = edge.answer(
+        second,
+        200,
+        "OK",
+        CONTACT,
+        f"Record-Route: {', '.join(errands)}, <sip:127.0.7.1;lr;nb=calls>",
+        tag="two",
+        origin=Origin("127.0.7.1", 5060, "udp", 5060),
+    )
+    gone = [s.message for s in sent if s.message.is_request] or [
+        t.request for t in edge.kamailio.transactions.all.values()
+    ]
+    assert [message.method for message in gone] == ["ACK", "BYE"]
+    assert {message.get("Route") for message in gone} == {f"{errands[1]}, {errands[0]}"}

@@ -1,4 +1,4 @@
-"""One row for each wake of each device, and how long to wait for it; what to do with a call when nobody wakes."""
+"""One row for each wake of each device, and how long to wait for it."""
 
 from __future__ import annotations
 
