@@ -166,6 +166,9 @@ export class Call extends EventTarget {
       };
       const eventHandlers = {
         requestFailed: ({ response }) => refused(response?.status_code),
+        // When it rings there the PBX has the call. Waiting for more would fail where two of its NOTIFYs, sent by UDP
+        // within a millisecond, have overtaken each other: the later one is then refused, and the PBX sends no other.
+        progress: options.replaces ? () => {} : done,
         accepted: done,
         failed: ({ status_line: line }) => refused(line?.status_code),
       };
