@@ -13,7 +13,7 @@ from tests.bench import sip
 from tests.bench.calls import Bench
 from tests.bench.edge import BenchError, Edge
 from tests.bench.figures import Figure, against
-from tests.bench.media import rtp, sides
+from tests.bench.media import describe, rtp, sides
 from tests.bench.media.rtp import Sender, Stream
 from tests.bench.media.sides import Ends
 from tests.bench.pair import PBX, PHONES
@@ -36,7 +36,7 @@ class _Kind:
 
 
 _G711 = _Kind("media.calls_per_core_g711", "PCMA to PCMA", 200, transcoded=False)
-_TRANSCODED = _Kind("media.calls_per_core_transcoded", "PCMA to Opus", 16, transcoded=True)
+_TRANSCODED = _Kind("media.calls_per_core_transcoded", "PCMA to Opus", 40, transcoded=True)
 _ROUNDS = 4
 _SECONDS = 3.0  # of audio in a round
 
@@ -112,6 +112,9 @@ def _prepared(
             sample = theirs[0]
             payloads = rtp.record(pbx, _from_pbx(sample), device, sample.device_type)
             step = _OPUS_STEP
+            # And the other way round: only what is heard on both sides is a call.
+            from_device = Stream(sample.from_device, sample.device_type, payloads, step)
+            rtp.record(device, from_device, pbx, describe.PCMA_TYPE)
 
         def streams(ends: list[Ends]) -> list[tuple[socket.socket, list[Stream]]]:
             from_device = [Stream(e.from_device, e.device_type, payloads, step) for e in ends]
@@ -123,4 +126,4 @@ def _prepared(
 
 
 def _from_pbx(ends: Ends) -> Stream:
-    return Stream(ends.from_pbx, 8, rtp.PCMA_PAYLOADS)
+    return Stream(ends.from_pbx, describe.PCMA_TYPE, rtp.PCMA_PAYLOADS)
