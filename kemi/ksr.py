@@ -269,9 +269,9 @@ def tm_branch() -> int:
     return pv_int("$T_branch_idx")
 
 
-def tm_send(method: str, ruri: str, next_hop: str, socket: str, headers: str) -> bool:
+def tm_send(method: str, ruri: str, next_hop: str, socket: str, headers: str, body: str = "") -> bool:
     """Send a request of our own; False when it did not leave."""
-    return int(KSR.tm.t_uac_send(method, ruri, next_hop, socket, headers, "")) > 0
+    return int(KSR.tm.t_uac_send(method, ruri, next_hop, socket, headers, body)) > 0
 
 
 # --------------------------------------------------------------------------------------- bindings, held calls
@@ -321,6 +321,16 @@ def binding(uri: str) -> tuple[str, str, str]:
     if not is_bound(uri) or int(KSR.registrar.reg_fetch_contacts(LOCATION, uri, "nb")) < 0:
         return "", "", ""
     found = pv("$(ulc(nb=>received)[0])"), pv("$(ulc(nb=>callid)[0])"), pv("$(ulc(nb=>cseq)[0])")
+    KSR.registrar.reg_free_contacts("nb")
+    return found
+
+
+def bound_contact(uri: str) -> tuple[str, str, str]:
+    """Contact, flow and local socket of the binding of ``uri``; all ``""`` when there is none."""
+    if not is_bound(uri) or int(KSR.registrar.reg_fetch_contacts(LOCATION, uri, "nb")) < 0:
+        return "", "", ""
+    contact = pv("$(ulc(nb=>addr)[0])")
+    found = contact, pv("$(ulc(nb=>received)[0])") or contact, pv("$(ulc(nb=>socket)[0])")
     KSR.registrar.reg_free_contacts("nb")
     return found
 

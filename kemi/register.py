@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from kemi import auth, contact, inbound, ksr, message, pn_params, wake, wake_rules, wire
+from kemi import auth, contact, inbound, ksr, message, mwi, pn_params, wake, wake_rules, wire
 from kemi.documents import connections, devices
 from kemi.node import Node
 from kemi.pn_params import Refusal
@@ -63,6 +63,8 @@ def request(node: Node) -> int:
     waited = [*calls, *(letter.call for letter in letters)]
     _tell(node, asked, arrived, device, action, 200, push.note, push.tokens, waited, refresh_before)
     message.deliver(letters)
+    if result == 1:
+        mwi.tell_new_binding(node, device, document.connection)
     return 1
 
 

@@ -12,6 +12,7 @@ from kemi import (
     inbound,
     ksr,
     message,
+    mwi,
     outbound,
     register,
     registrar,
@@ -81,6 +82,8 @@ def _out_of_dialog(node: Node, method: str) -> int:
         return message.from_pbx(node, origin)
     if method in ("OPTIONS", "NOTIFY"):
         # Qualify: the line is there though its devices sleep. Message-waiting news nobody asked for: taken, not argued with.
+        if method == "NOTIFY":
+            mwi.notify(node, origin)
         ksr.append_header_to_reply(_ALLOW)
         ksr.reply_stateless(200, "OK")
         return 1

@@ -331,6 +331,16 @@ class WakeEndEvent(Event):
 
 
 @dataclass
+class VoicemailEvent(Event):
+    """There are more new voice messages than before (``new``); ``asleep`` are devices whose people want to be told."""
+
+    type: ClassVar[str] = "voicemail"
+    connection: str
+    new: int
+    asleep: list[str]
+
+
+@dataclass
 class CounterEvent(Event):
     """Something was counted at the SIP edge: ``name`` (``malformed``, ``handler-error`` …), by how much, and an example."""
 
@@ -351,6 +361,7 @@ _EVENTS: dict[str, type[Event]] = {
         MediaEndEvent,
         WakeEvent,
         WakeEndEvent,
+        VoicemailEvent,
         CounterEvent,
     )
 }
@@ -411,7 +422,7 @@ class LineDevice:
 class LineDoc(_Message):
     """Table ``line``; key: the AoR (``sip:user@domain``). ``wait`` is how long to hold a call, in seconds.
 
-    ``messages``: devices that sleep are woken for a MESSAGE.
+    ``messages``: devices that sleep are woken for a MESSAGE; ``voicemail``: they are told of new voice messages.
     When nobody wakes, a call goes on to ``fallback_device`` (a device id), or to ``fallback_number`` through the connection
     ``fallback_connection``; all empty: it ends.
     """
@@ -419,6 +430,7 @@ class LineDoc(_Message):
     devices: list[LineDevice]
     wait: float = 20.0
     messages: bool = False
+    voicemail: bool = False
     fallback_device: str = ""
     fallback_number: str = ""
     fallback_connection: str = ""

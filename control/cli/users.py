@@ -45,6 +45,7 @@ def list_(as_json: bool, home: Path | None) -> None:
                 "devices": [device.id for device in row.devices],
                 "connections": [connection.name for connection in row.connections],
                 "push_messages": row.push_messages,
+                "push_voicemail": row.push_voicemail,
                 "fallback": str(fallbacks.of(row)),
             }
             for row in people.list_users(session)
@@ -67,9 +68,15 @@ def remove(user_id: str, home: Path | None) -> None:
 @click.argument("user_id", metavar="USER")
 @click.option(
     "--push-messages/--no-push-messages",
-    "wakes",
+    "messages",
     default=None,
     help="Whether a message wakes the devices that sleep.",
+)
+@click.option(
+    "--push-voicemail/--no-push-voicemail",
+    "voicemail",
+    default=None,
+    help="Whether they are told of new voice messages.",
 )
 @click.option(
     "--fallback",
@@ -81,18 +88,26 @@ def remove(user_id: str, home: Path | None) -> None:
 @click.option("--through", default=None, metavar="CONNECTION", help="Which one calls the number.")
 @home_option
 def set_(
-    user_id: str, wakes: bool | None, wanted: str | None, through: str | None, home: Path | None
+    user_id: str,
+    messages: bool | None,
+    voicemail: bool | None,
+    wanted: str | None,
+    through: str | None,
+    home: Path | None,
 ) -> None:
     """Change what happens to what is sent to a person, and to the calls that nobody wakes for."""
-    if wakes is None and wanted is None:
-        raise click.UsageError("say what is to be changed: --push-messages, --no-push-messages or --fallback")
+    if messages is None and voicemail is None and wanted is None:
+        raise click.UsageError("say what is to be changed: --push-messages, --push-voicemail or --fallback")
     if through is not None and wanted is None:
         raise click.UsageError("--through goes with --fallback number:NUMBER")
     said = []
     with opened(home) as (_, store), store.write() as session:
-        if wakes is not None:
-            people.push_messages(session, user_id, wakes)
-            said.append(f"messages {'wake' if wakes else 'do not wake'} devices that sleep")
+        if messages is not None:
+            people.choose_pushes(session, user_id, messages=messages)
+            said.append(f"messages {'wake' if messages else 'do not wake'} devices that sleep")
+        if voicemail is not None:
+            people.choose_pushes(session, user_id, voicemail=voicemail)
+            said.append(f"new voice messages are {'' if voicemail else 'not '}pushed to them")
         if wanted is not None:
             row = people.get_user(session, user_id)
             way = None if through is None else connections.get_connection(session, through)

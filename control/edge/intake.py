@@ -22,6 +22,7 @@ from kemi.wire import (
     RefreshEvent,
     RegisterEvent,
     UpstreamEvent,
+    VoicemailEvent,
     WakeEndEvent,
     WakeEvent,
 )
@@ -32,7 +33,7 @@ log = structlog.get_logger(__name__)
 class Intake:
     """Sorts events.
 
-    ``media_ended`` is told of each call whose media is over;
+    ``media_ended`` is told of each call whose media is over, ``voicemail`` of new voice messages;
     ``hello`` is called when Kamailio has started. ``counters`` sums up what Kamailio counted.
     """
 
@@ -44,6 +45,7 @@ class Intake:
         remember: Callable[[Entry], None],
         reminders: Reminders,
         media_ended: Callable[[MediaEndEvent], None],
+        voicemail: Callable[[VoicemailEvent], None],
         hello: Callable[[], None],
     ) -> None:
         self._waker = waker
@@ -51,6 +53,7 @@ class Intake:
         self._remember = remember
         self._reminders = reminders
         self._media_ended = media_ended
+        self._voicemail = voicemail
         self._hello = hello
         self.counters: Counter[str] = Counter()
 
@@ -66,6 +69,8 @@ class Intake:
                 self._remember(_step(event))
             case MediaEndEvent():
                 self._media_ended(event)
+            case VoicemailEvent():
+                self._voicemail(event)
             case RegisterEvent():
                 self._register(event)
             case UpstreamEvent():

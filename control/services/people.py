@@ -46,12 +46,20 @@ def list_users(session: Session) -> Sequence[User]:
     return session.scalars(select(User).options(*options).order_by(User.id)).all()
 
 
-def push_messages(session: Session, user: str, wanted: bool) -> None:
-    """Whether a message wakes the person's devices that sleep. Raises NotFoundError."""
+def choose_pushes(
+    session: Session, user: str, *, messages: bool | None = None, voicemail: bool | None = None
+) -> User:
+    """Whether a message wakes the person's devices that sleep, and whether they are told of new voice messages.
+
+    None leaves it as it is. Raises NotFoundError.
+    """
     row = get_user(session, user)
-    if row.push_messages != wanted:
-        row.push_messages = wanted
-        outbox.note(session, outbox.LINE, user)
+    if messages is not None:
+        row.push_messages = messages
+    if voicemail is not None:
+        row.push_voicemail = voicemail
+    outbox.note(session, outbox.LINE, user)
+    return row
 
 
 def remove_user(session: Session, user: str) -> list[str]:

@@ -76,6 +76,7 @@ class Rows:
                     max((wait_within(d.wait, self.waits) for d in devices[user]), default=self.waits.usual),
                 ),
                 messages=chosen[user].push_messages,
+                voicemail=chosen[user].push_voicemail,
                 **_fallback(fallbacks.of(chosen[user])),
             ).encode()
             for user in users

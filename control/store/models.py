@@ -52,6 +52,7 @@ class User(Base):
     name: Mapped[str] = mapped_column(default="")
     created_at: Mapped[float]
     push_messages: Mapped[bool] = mapped_column(default=False, server_default=false())
+    push_voicemail: Mapped[bool] = mapped_column(default=False, server_default=false())
     fallback_kind: Mapped[str] = mapped_column(String(8), default="")
     fallback_target: Mapped[str] = mapped_column(String(80), default="")
     fallback_connection: Mapped[str] = mapped_column(String(32), default="")

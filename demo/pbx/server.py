@@ -125,6 +125,24 @@ class TestPbx:
         lines = self.cli("core show channels concise").splitlines()
         return [line.split("!")[0] for line in lines if "!" in line]
 
+    def leave_message(self, extension: str, number: int = 0) -> None:
+        """Put a voice message into the inbox of an extension's mailbox, as the ``number``-th."""
+        inbox = self._inbox(extension)
+        inbox.mkdir(parents=True, exist_ok=True)
+        write_tone(inbox / f"msg{number:04}.wav", VOICEMAIL_TONE)
+        (inbox / f"msg{number:04}.txt").write_text(
+            f'[message]\norigmailbox={extension}\ncallerid="Alice" <1001>\nduration=1\n', encoding="ascii"
+        )
+
+    def empty_mailbox(self, extension: str) -> None:
+        """Throw away the voice messages of an extension."""
+        inbox = self._inbox(extension)
+        for file in inbox.glob("msg*") if inbox.exists() else ():
+            file.unlink()
+
+    def _inbox(self, extension: str) -> Path:
+        return self.home / "spool" / "voicemail" / "default" / extension / "INBOX"
+
     def hang_up_all(self) -> None:
         """End every call."""
         self.cli("channel request hangup all")

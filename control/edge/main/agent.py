@@ -29,6 +29,7 @@ from control.edge.rpc import KamailioRpc
 from control.edge.rtpengine import Rtpengine
 from control.edge.token_lessons import TokenLessons
 from control.edge.tokens import TokenBook
+from control.edge.voicemail import VoicemailPusher
 from control.edge.wake_limits import WakeLimits
 from control.edge.waker import Waker
 from control.push.dispatcher import Dispatcher
@@ -108,12 +109,19 @@ class Agent:
         relays = [Rtpengine(each.name, each.control, each.ng_port) for each in settings.rtpengine]
         self._media = MediaCollector(relays, self._recorder.put)
         self._relays = RelayWatch(relays, self._recorder.put, time.time)
+        self._voicemail = VoicemailPusher(
+            tokens=self._tokens,
+            dispatch=self._dispatcher.dispatch,
+            learn=lessons.learn,
+            now=time.time,
+        )
         self._intake = Intake(
             waker=self._waker,
             tokens=self._tokens,
             remember=self._recorder.put,
             reminders=self._reminders,
             media_ended=self._media.ended,
+            voicemail=self._voicemail.waiting,
             hello=self._kamailio_found,
         )
         # Bound now, read once the tokens are here: the kernel keeps what comes in between.
@@ -177,6 +185,7 @@ class Agent:
     async def _close(self, tasks: list[asyncio.Task[None]]) -> None:
         self._receiver.close()
         await self._waker.close()
+        await self._voicemail.close()
         await self._media.close()
         for task in tasks:
             task.cancel()
@@ -228,6 +237,7 @@ class Agent:
             "push": self._dispatcher.state(),
             "wakes": dict(self._waker.counters),
             "reminders": dict(self._reminders.counters),
+            "voicemail": dict(self._voicemail.counters),
             "rpc": dict(self._rpc.counters),
             "journal": {**self._recorder.counters, **self._ledger.counters},
             "media": dict(self._media.counters),

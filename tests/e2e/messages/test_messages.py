@@ -20,7 +20,7 @@ def has_text(phone: Phone) -> Callable[[], bool]:
 async def messages_wake(scene: Scene) -> None:
     """Bob wants his devices to be woken for messages."""
     with scene.stack.store.write() as session:
-        people.push_messages(session, "bob", True)
+        people.choose_pushes(session, "bob", messages=True)
     await scene.stack.eventually(
         lambda: '"messages":true' in (scene.stack.table(TABLE_LINE, f"sip:bob@{scene.stack.domain}") or ""),
         "Kamailio knows that messages wake Bob's devices",

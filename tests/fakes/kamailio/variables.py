@@ -17,7 +17,7 @@ Value = str | int | None
 _HEADER = re.compile(r"^\$hdr\(([\w-]+)\)$")
 _ALL_HEADERS = re.compile(r"^\$\(hdr\(([\w-]+)\)\[(\*|\d+)\]\)$")
 _AVP = re.compile(r"^\$avp\((\w+)\)$")
-_CONTACT = re.compile(r"^\$\(ulc\((\w+)=>(ruid|addr|received|callid|cseq)\)\[(\d+)\]\)$")
+_CONTACT = re.compile(r"^\$\(ulc\((\w+)=>(ruid|addr|received|callid|cseq|socket)\)\[(\d+)\]\)$")
 _EXPIRED = re.compile(r"^\$ulc\((\w+)=>(aor|received)\)$")
 _WALK = re.compile(r"^\$shtit(key|val)\((\w+)\)$")
 _USERNAME = re.compile(r'username\s*=\s*"((?:[^"\\]|\\.)*)"', re.IGNORECASE)
@@ -67,6 +67,8 @@ class PseudoVariables:
             binding = bindings[position]
             if found[2] == "received":
                 return binding.received or None
+            if found[2] == "socket":
+                return f"udp:{self._kamailio.address}"
             if found[2] == "cseq":
                 return binding.cseq
             return {"ruid": binding.ruid, "addr": binding.contact, "callid": binding.callid}[found[2]]
@@ -119,6 +121,7 @@ _MESSAGE = {
     "$pr",
     "$Rp",
     "$bs",
+    "$rb",
 }
 
 
@@ -136,6 +139,8 @@ def _of_message(name: str, context: Context) -> Value:
             return context.target.uri or None
         case "$rU":
             return _user(context.target.uri)
+        case "$rb":
+            return message.body or None
         case "$bs":
             return len(message.body.encode())
         case "$fU":

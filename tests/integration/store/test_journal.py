@@ -142,6 +142,21 @@ def test_calls_are_found_by_what_is_known_of_them(
     assert [head.call for head in journal.latest(session, 9, wanted=wanted)] == expected
 
 
+def test_a_message_has_a_record_of_its_kind_and_is_delivered_once_and_for_all(session: Session) -> None:
+    def step(ms: float, name: str, device: str = "", code: int = 0) -> Step:
+        return Step("m1", T + ms / 1000, name, device, code=code)
+
+    journal.record(session, [step(0, "message-in"), step(2, "message-out", "a"), step(9, "failed", code=480)])
+    assert journal.find(session, "m1").outcome == "failed"
+    journal.record(session, [step(7000, "delivered", "a", 200), step(9000, "delivered", "b", 200)])
+    head = journal.find(session, "m1")
+    assert (head.kind, head.outcome, head.code) == ("message", "delivered", 200)
+    assert head.ended_at == pytest.approx(T + 7)
+    assert journal.story(session, "m1").summary == "Message delivered after 7.00 s."
+    found = journal.latest(session, wanted=CallFilter(outcome="delivered"))
+    assert [each.call for each in found] == ["m1"]
+
+
 def test_what_is_known_of_a_call_grows(session: Session) -> None:
     steps = call("call0", T)
     journal.record(session, steps[:1])

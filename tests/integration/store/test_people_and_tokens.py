@@ -60,6 +60,25 @@ def test_a_device_needs_a_person_and_a_name_of_one_line(session: Session) -> Non
         people.add_device(session, "bob", "Phone\r\nX: y", DOMAIN)
 
 
+def test_what_is_pushed_beside_calls_is_the_persons_choice_and_reaches_kamailio(
+    session: Session, phone: str
+) -> None:
+    rows = Rows(session, DOMAIN, {}, b"key")
+    (line,) = rows.lines(["alice"]).values()
+    assert (LineDoc.decode(line).messages, LineDoc.decode(line).voicemail) == (False, False)
+    before = outbox.latest(session)
+    people.choose_pushes(session, "alice", messages=True)
+    people.choose_pushes(session, "alice", voicemail=True)
+    session.flush()
+    assert changes(session, before) == {(outbox.LINE, "alice")}
+    (line,) = rows.lines(["alice"]).values()
+    assert (LineDoc.decode(line).messages, LineDoc.decode(line).voicemail) == (True, True)
+    row = people.choose_pushes(session, "alice", messages=False)
+    assert (row.push_messages, row.push_voicemail) == (False, True)
+    with pytest.raises(NotFoundError):
+        people.choose_pushes(session, "nobody", messages=True)
+
+
 def test_removing_a_device_takes_its_tokens_along_and_says_so(session: Session, phone: str) -> None:
     tokens.store_tokens(session, phone, [VOIP])
     before = outbox.latest(session)

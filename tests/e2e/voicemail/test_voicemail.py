@@ -1,0 +1,63 @@
+"""Somebody leaves Bob a voice message: the lamp of his desk phone, the alert on his sleeping mobile, the lamp when it wakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from control.services import people
+from demo.phone import Phone
+from demo.stack import Stack
+from kemi.wire import TABLE_LINE
+from tests.e2e.scene import BOB, Scene
+
+
+@pytest.fixture(autouse=True)
+def empty_mailbox(stack: Stack) -> Iterator[None]:
+    stack.pbx.empty_mailbox(BOB)
+    yield
+    stack.pbx.empty_mailbox(BOB)
+
+
+def summaries(phone: Phone) -> list[str]:
+    """The second line of each summary that came in, as Nightbell writes it."""
+    return [
+        recorded.message.body.decode().split("\r\n")[1]
+        for recorded in phone.messages
+        if recorded.direction == "in" and getattr(recorded.message, "method", "") == "NOTIFY"
+    ]
+
+
+def was_told(phone: Phone, *lines: str) -> Callable[[], bool]:
+    return lambda: summaries(phone)[-len(lines) :] == list(lines)
+
+
+async def test_a_voice_message_is_told_to_who_is_awake_pushed_to_who_sleeps_and_told_when_it_wakes(
+    scene: Scene,
+) -> None:
+    stack = scene.stack
+    await scene.extension()
+    desk = await scene.awake("Bob's desk phone", push=False)
+    laptop = await scene.awake("Bob's laptop", transport="wss", push=False)
+    mobile = await scene.asleep("Bob's phone", provider="fcm", wakes=False)
+    with stack.store.write() as session:
+        people.choose_pushes(session, "bob", voicemail=True)
+    await stack.eventually(
+        lambda: '"voicemail":true' in (stack.table(TABLE_LINE, f"sip:bob@{stack.domain}") or ""),
+        "Kamailio knows that Bob is told of voice messages",
+    )
+
+    stack.pbx.leave_message(BOB)
+
+    for handset in (desk, laptop):
+        await handset.phone.until(was_told(handset.phone, "Voice-Message: 1/0 (0/0)"), what="the lamp")
+    await scene.pushed(mobile)
+    await mobile.phone.wake()
+    await mobile.phone.until(was_told(mobile.phone, "Voice-Message: 1/0 (0/0)"), what="the lamp")
+
+    stack.pbx.empty_mailbox(BOB)
+
+    for handset in (desk, laptop, mobile):
+        await handset.phone.until(was_told(handset.phone, "Voice-Message: 0/0 (0/0)"), what="no lamp")
+    assert len(scene.pushes(mobile)) == 1, "that messages were heard is no news"
