@@ -98,6 +98,6 @@ def _goes_on(head: CallHead, now: float) -> bool:
 
 
 def _mood(head: CallHead) -> str:
-    if head.outcome == "answered":
+    if head.outcome in ("answered", "delivered"):
         return "good"
     return "bad" if head.outcome else "live"

@@ -293,6 +293,14 @@ def test_the_list_links_to_each_call_and_says_when_there_is_none(client: FlaskCl
     assert client.get("/").headers["Location"] == "/calls"
 
 
+def test_a_message_that_was_delivered_is_shown_as_good(client: FlaskClient, store: Store) -> None:
+    with store.write() as session:
+        steps = [Step("m1", NOW - 9, "message-in"), Step("m1", NOW - 7, "delivered", "alice-1", code=200)]
+        journal.record(session, steps)
+    text = client.get("/calls").text
+    assert '<span class="mood good" aria-hidden="true"></span>Message delivered after 2.00 s.' in text
+
+
 def test_a_foreign_host_name_is_refused(client: FlaskClient) -> None:
     assert client.get("/calls", base_url="http://evil.example").status_code == 400
     assert client.get("/calls", base_url="http://127.0.0.1:8080").status_code == 200
