@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -151,7 +150,8 @@ def _granted(seconds: str) -> int:
 
 def _seconds(text: str, otherwise: int) -> int:
     """A number of seconds as SIP writes it (RFC 3261, 25.1: delta-seconds), else ``otherwise``."""
-    return int(text) if re.fullmatch("[0-9]{1,9}", text.strip()) else otherwise
+    text = text.strip()
+    return int(text) if text.isdecimal() and text.isascii() and len(text) < 10 else otherwise
 
 
 def _ring_held_calls(node: Node, device: str, flow: str, now: float) -> list[str]:
