@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -390,3 +391,17 @@ def test_a_persons_fallback_is_set_shown_and_forgotten_with_what_it_led_to(run: 
     assert "bob has no connection" in back.output
     assert "alice has no fallback any more" in run("device", "remove", device).output
     assert json.loads(run("user", "list", "--json").output)[0]["fallback"] == "none"
+
+
+def test_a_test_call_that_nobody_takes_says_so(run: Run, tmp_path: Path) -> None:
+    run("user", "add", "bob")
+    device = json.loads(run("device", "add", "Phone", "--user", "bob", "--json").output)["username"]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    file = tmp_path / "home" / "nightbell.toml"
+    file.write_text(f'[edge]\ndomain = "example.org"\nsip_port = {port}\n')
+    shown = run("device", "wake", device)
+    assert shown.exit_code == 1
+    assert "Nightbell did not take the test call" in shown.output
+    assert "there is no device" in run("device", "wake", "nobody-1").output
