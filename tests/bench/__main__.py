@@ -11,7 +11,7 @@ from pathlib import Path
 
 from control.host.errors import HostError
 from demo.sandbox import SandboxError
-from tests.bench import media, notice, races, register_cpu, registrar, resume, wake_cpu
+from tests.bench import media, notice, push, races, register_cpu, registrar, resume, wake_cpu
 from tests.bench.edge import BenchError
 from tests.bench.figures import Figure, write
 from tests.bench.media import setup
@@ -26,6 +26,7 @@ MEASURES: dict[str, Measure] = {
     "notice": notice.measure,
     "races": races.measure,
     "registrar": registrar.measure,
+    "push": push.measure,
     "media-g711": media.g711,
     "media-transcoded": media.transcoded,
     "media-setup": setup.measure,

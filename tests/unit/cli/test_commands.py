@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint
@@ -28,7 +29,7 @@ from control.domain.targets import Route
 from control.domain.wakes import DeviceWake, WaitPolicy
 from control.edge.errors import HostNotFoundError
 from control.edge.locator import Found, Locator
-from control.services import journal, registrations, tokens, upstream, wakes
+from control.services import heartbeat, journal, registrations, tokens, upstream, wakes
 from control.services.registrations import Registered
 from control.services.upstream import Upstream
 from control.store.seal import Seal
@@ -65,6 +66,25 @@ def test_without_an_installation_one_sentence_says_what_to_do(tmp_path: Path) ->
     assert result.exit_code == 1
     assert "nightbell init" in result.output
     assert "Traceback" not in result.output
+
+
+def test_p4_status_names_a_push_provider_that_does_not_answer_as_long_as_the_edge_agent_says_so(
+    run: Run, tmp_path: Path
+) -> None:
+    assert "does not answer" not in run("status").output
+    home = tmp_path / "home"
+    store = Store.open(settings.load(home).database.url, home)
+    push = {"apns": {"silent": ["apns"], "under_way": 7}, "fcm": {"silent": [], "under_way": 0}}
+    for age, lines in ((1.0, 1), (3600.0, 0)):
+        with store.write() as session:
+            heartbeat.beat(session, heartbeat.EDGE, time.time() - age, {"push": push})
+        output = run("status").output
+        assert (
+            output.count("push       apns does not answer (apns); it is asked once a second, 7 pushes wait")
+            == lines
+        )
+        assert "fcm" not in output
+    store.close()
 
 
 def test_people_devices_and_connections_are_added_and_listed(run: Run) -> None:
