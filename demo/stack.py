@@ -196,12 +196,18 @@ class Stack:
             self._store = Store.open(self.settings.database.url, self.home)
         return self._store
 
-    async def add_device(self, name: str, user: str, provider: str = "apns") -> DemoDevice:
-        """A new app install of a person (added if need be), once Kamailio knows it, with a push token of its own."""
+    async def add_device(
+        self, name: str, user: str, provider: str = "apns", media: str = "auto"
+    ) -> DemoDevice:
+        """A new app install of a person (added if need be), once Kamailio knows it, with a push token of its own.
+
+        ``media`` is what it takes, as of ``nightbell device set``.
+        """
         with self.store.write() as session:
             self._ensure_user(session, user)
             device, password = people.add_device(session, user, name, self.domain)
             device_id = device.id
+            people.change_device(session, device_id, media=media)
         topic = public_key(self.home / VAPID_KEY) if provider == "webpush" else TOPICS[provider]
         token = self.sandbox.install(provider, topic)
         await self.eventually(lambda: self.table(TABLE_DEVICE, device_id), f"Kamailio knows {device_id}")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 
-from kemi import ksr, media, nat, route, stray, trust, wire
+from kemi import ksr, media, media_profile, nat, route, stray, trust, wire
 from kemi.call_mark import Mark
+from kemi.media_profile import Leg
 from kemi.node import Node
 
 _SESSION = ("INVITE", "UPDATE")
 _TO_DEVICE = "$avp(nb_to_device)"  # "1": the reply comes from a device
+_SENDER = "$avp(nb_sender)"  # the kind of media of who sent the request
 # The requests that refresh the route set or the target of the dialog.
 _RECORDED = ("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY")
 
@@ -39,7 +41,12 @@ def request(node: Node) -> int:
     if method != "ACK":
         ksr.tm_routes(reply="ksr_reply_dialog_media" if relayed else "ksr_reply_dialog")
     if relayed:
-        media.offer_in_dialog()
+        ksr.pv_set(_SENDER, _leg(mark.is_device(ksr.pv("$ft")), ksr.pv("$pr").lower()).value)
+        why = media.offer_in_dialog(_leg(ksr.pv(_TO_DEVICE) == "1", media.next_hops_transport()))
+        if why:
+            ksr.append_header_to_reply(f'Reason: SIP;cause=488;text="{why}"')
+            ksr.reply(488, "Not Acceptable Here")
+            return 1
     elif method == "ACK" and has_media:
         media.answer_in_ack()
     elif method == "BYE":
@@ -92,5 +99,10 @@ def reply(relayed: bool) -> int:
     if 100 < ksr.pv_int("$rs") < 300:
         nat.public_contact()
         if relayed:
-            media.answer_in_dialog()
+            media.answer_in_dialog(Leg(ksr.pv(_SENDER)))
     return 1
+
+
+def _leg(is_device: bool, transport: str) -> Leg:
+    """What one side of the call takes, as far as its transport tells."""
+    return media_profile.leg_of_device("auto", transport) if is_device else Leg.PLAIN

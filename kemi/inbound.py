@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kemi import call_mark, fallback, ksr, media, nat, stray, trust, wake, wake_rules, wire
+from kemi import call_mark, fallback, ksr, media, media_profile, nat, stray, trust, wake, wake_rules, wire
 from kemi.auth import Origin
 from kemi.call_mark import Mark
+from kemi.documents import devices as device_documents
 from kemi.documents import lines
+from kemi.media_profile import Leg
 from kemi.node import Node
 from kemi.wake_rules import Entry, Plan
 from kemi.wire import LineDevice
@@ -40,6 +43,7 @@ class _Ring:
     wait: float
     fallback: str = ""
     reason: str = ""
+    codecs: Sequence[str] = ()
 
 
 def invite(node: Node, origin: Origin) -> int:
@@ -59,6 +63,7 @@ def invite(node: Node, origin: Origin) -> int:
             early_ringing=document.early_ringing,
             devices=list({device.id: device for d in documents for device in d.devices}.values()),
             wait=wait,
+            codecs=document.codecs,
             fallback=fallback.sealed(node, call, origin, documents, wait),
         ),
     )
@@ -98,6 +103,9 @@ def _ring(node: Node, ring: _Ring) -> int:
         sip_call_id=ksr.pv("$ci"),
         reason=ring.reason,
     )
+    unusable = media.refusal(Leg.PLAIN) if ring.relayed else ""
+    if unusable:
+        return _refuse(node, call, 488, unusable)
     devices = [device.id for device in ring.devices]
     if not devices and not ring.fallback:
         return _refuse(node, call, 480, "Nobody has a device on this connection")
@@ -112,7 +120,7 @@ def _ring(node: Node, ring: _Ring) -> int:
     if ring.fallback:
         ksr.pv_set(fallback.ERRAND, ring.fallback)
     if ring.relayed:
-        media.relay_this_call()
+        media.relay_this_call(Leg.PLAIN, ring.codecs)
     ksr.tm_routes("ksr_branch_device", "ksr_reply_device", "ksr_failure_device")
     if plan.hold:
         ksr.pv_set(_WAKING, wire.dumps(_wake_order(ring, plan, now + ring.wait, caller, name)))
@@ -205,11 +213,19 @@ def branch(node: Node) -> int:
     index = ksr.tm_branch()
     device = _adding[index] if index < len(_adding) else _adding[-1]
     ksr.pv_set(f"$avp(nb_device{index})", device)
-    media.offer_on_branch(index)
     if device == fallback.BRANCH:
+        media.offer_on_branch(index, Leg.PLAIN, ())
         ksr.append_header(f"{wire.HEADER_ERRAND}: {ksr.pv(fallback.ERRAND)}")
         return 1
-    node.events.call(ksr.pv(_CALL), "invite-out", device=device)
+    call, document = ksr.pv(_CALL), device_documents.get(device)
+    if document is not None:
+        callee = media_profile.leg_of_device(document.media, media.next_hops_transport())
+        refusal = media.offer_on_branch(index, callee, document.codecs)
+        if refusal:
+            ksr.drop()
+            node.events.call(call, "device-refused", device=device, code=488, reason=refusal)
+            return 1
+    node.events.call(call, "invite-out", device=device)
     return 1
 
 
@@ -316,6 +332,6 @@ def _forget(call: str, state: str) -> None:
 
 def _refuse(node: Node, call: str, code: int, reason: str) -> int:
     ksr.append_header_to_reply(f'Reason: SIP;cause={code};text="{reason}"')
-    ksr.reply(code, "Temporarily Unavailable")
+    ksr.reply(code, "Not Acceptable Here" if code == 488 else "Temporarily Unavailable")
     node.events.call(call, "failed", code=code, reason=reason)
     return 1

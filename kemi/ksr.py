@@ -69,6 +69,14 @@ def has_sdp() -> bool:
     return int(KSR.textops.has_body_type("application/sdp")) > 0
 
 
+def body() -> str:
+    """The body; what of it is not UTF-8 is replaced, for a session's name may be in any encoding."""
+    try:
+        return pv("$rb")
+    except UnicodeDecodeError:
+        return bytes.fromhex(pv("$(rb{s.encode.hexa})")).decode("utf-8", "replace")
+
+
 # ------------------------------------------------------------------------------------------------ headers
 
 

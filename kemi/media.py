@@ -1,62 +1,85 @@
-"""Media goes through rtpengine: offers per branch, answers per reply, and nothing is left when the call is over."""
+"""Media goes through rtpengine: offers per branch, answers per reply, and nothing is left when the call is over.
+
+What each side is offered is decided in kemi/media_profile.py.
+"""
 
 from __future__ import annotations
 
-from kemi import ksr
+from collections.abc import Sequence
 
-# Plain RTP on both sides. "replace-*" hides the far end's addresses; ICE towards a plain phone is noise.
-_PLAIN = "replace-origin replace-session-connection ICE=remove RTP/AVP"
+from kemi import contact, ksr, media_profile, sdp
+from kemi.media_profile import Leg
+
 _PER_BRANCH = " via-branch=extra"
 _KEPT = 3  # s that rtpengine keeps the figures of a call for, if nobody tells it to forget them
 
 # AVPs, alive as long as the transaction.
 _OFFERED = "$avp(nb_offered)"  # "1": this request carried the offer, so the reply carries the answer
-_RELAYED = "$avp(nb_media)"  # "1": this call's media goes through rtpengine
+_RELAYED = "$avp(nb_media)"  # the caller's kind of media: this call's goes through rtpengine
+_CODECS = "$avp(nb_codecs)"  # the caller's codec policy, separated by spaces
 
 
-def relay_this_call() -> None:
-    """Say that the media of the call being set up goes through rtpengine."""
-    ksr.pv_set(_RELAYED, "1")
+def relay_this_call(caller: Leg, codecs: Sequence[str]) -> None:
+    """Say that the media of the call being set up goes through rtpengine, and what its caller takes."""
+    ksr.pv_set(_RELAYED, caller.value)
+    ksr.pv_set(_CODECS, " ".join(codecs))
 
 
-def offer_on_branch(branch: int) -> None:
-    """In a branch route: offer this branch its own ports, so that each device of a fork has its own."""
-    if ksr.pv(_RELAYED) == "1" and ksr.has_sdp():
+def refusal(callee: Leg, codecs: Sequence[str] = ()) -> str:
+    """Why this INVITE's media cannot be handed to such a callee, in words; ``""`` when it can, or brings none."""
+    return media_profile.refusal(sdp.read(ksr.body()), callee, codecs) if ksr.has_sdp() else ""
+
+
+def offer_on_branch(branch: int, callee: Leg, codecs: Sequence[str]) -> str:
+    """In a branch route: offer this branch its own ports, so that each device of a fork has its own.
+
+    Returns why that cannot be done, ``""`` when it was done or there is nothing to do.
+    """
+    if not ksr.pv(_RELAYED) or not ksr.has_sdp():
+        return ""
+    why = refusal(callee, codecs)
+    if not why:
         ksr.pv_set("$avp(extra_id)", f"b{branch}")
         ksr.pv_set(_OFFERED, "1")
-        ksr.media_offer(_PLAIN + _PER_BRANCH)
+        description = sdp.read(ksr.body())
+        ksr.media_offer(media_profile.offer(description, callee, _caller_codecs(), codecs) + _PER_BRANCH)
+    return why
 
 
 def answer_on_branch(branch: int) -> None:
     """In a reply route: the answer (or, when the request had no body, the offer) of one branch."""
-    if ksr.pv(_RELAYED) == "1" and ksr.has_sdp():
+    if ksr.pv(_RELAYED) and ksr.has_sdp():
         ksr.pv_set("$avp(extra_id)", f"b{branch}")
         if ksr.pv(_OFFERED) == "1":
-            ksr.media_answer(_PLAIN + _PER_BRANCH)
+            ksr.media_answer(media_profile.ANSWER + _PER_BRANCH)
         else:
-            ksr.media_offer(_PLAIN + _PER_BRANCH)
+            caller = Leg(ksr.pv(_RELAYED))
+            flags = media_profile.offer(sdp.read(ksr.body()), caller, receiver=_caller_codecs())
+            ksr.media_offer(flags + _PER_BRANCH)
 
 
-def offer_in_dialog() -> None:
-    """A re-INVITE or UPDATE with a body: offer again (hold, resume, another codec)."""
-    if ksr.has_sdp():
+def offer_in_dialog(receiver: Leg) -> str:
+    """A re-INVITE or UPDATE with a body: offer again (hold, resume, another codec). Returns why not, as offer_on_branch."""
+    why = refusal(receiver)
+    if not why and ksr.has_sdp():
         ksr.pv_set(_OFFERED, "1")
-        ksr.media_offer(_PLAIN)
+        ksr.media_offer(media_profile.offer_again(sdp.read(ksr.body()), receiver))
+    return why
 
 
-def answer_in_dialog() -> None:
+def answer_in_dialog(receiver: Leg) -> None:
     """The reply to it; when the re-INVITE came without a body, the reply is the offer and the ACK answers."""
     if ksr.has_sdp():
         if ksr.pv(_OFFERED) == "1":
-            ksr.media_answer(_PLAIN)
+            ksr.media_answer(media_profile.ANSWER)
         else:
-            ksr.media_offer(_PLAIN)
+            ksr.media_offer(media_profile.offer_again(sdp.read(ksr.body()), receiver))
 
 
 def answer_in_ack() -> None:
     """An ACK with a body answers the offer that was in the 2xx (RFC 3261, 13.2.1)."""
     if ksr.has_sdp():
-        ksr.media_answer(_PLAIN)
+        ksr.media_answer(media_profile.ANSWER)
 
 
 def end() -> None:
@@ -66,5 +89,14 @@ def end() -> None:
 
 def end_if_relayed() -> None:
     """The same within the transaction that set the call up, when it failed."""
-    if ksr.pv(_RELAYED) == "1":
+    if ksr.pv(_RELAYED):
         ksr.media_delete()
+
+
+def next_hops_transport() -> str:
+    """The transport by which this request is about to leave, in lower case."""
+    return contact.transport_of(ksr.pv("$du") or ksr.pv("$ru"))
+
+
+def _caller_codecs() -> list[str]:
+    return ksr.pv(_CODECS).split()

@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from kemi import auth, call_mark, contact, ksr, media, nat, trust, wire
+from kemi import auth, call_mark, contact, ksr, media, media_profile, nat, trust, wire
 from kemi.call_mark import Mark
 from kemi.documents import connections
+from kemi.media_profile import Leg
 from kemi.node import Node
 
 _CALL = "$avp(nb_call)"
@@ -21,7 +22,7 @@ def invite(node: Node) -> int:
     device, document = auth.device(node)
     if document is None:
         return 1
-    return _place(node, _Out(document.connection, called(), document.aor, device))
+    return _place(node, _Out(document.connection, called(), document.aor, device, document=document))
 
 
 def to_number(node: Node, errand: wire.Errand) -> int:
@@ -39,6 +40,7 @@ class _Out:
     device: str = ""
     reason: str = ""
     has_media: bool = True
+    document: wire.DeviceDoc | None = None
 
 
 def _place(node: Node, out: _Out) -> int:
@@ -59,12 +61,16 @@ def _place(node: Node, out: _Out) -> int:
         return _refuse(node, call, going.code, going.reason)
 
     relayed = out.has_media and going.connection.media == "relay" and node.settings.media
+    unusable = media.refusal(Leg.PLAIN, going.connection.codecs) if relayed else ""
+    if unusable:
+        return _refuse(node, call, 488, unusable)
     node.stay_in_dialog(Mark(call, relayed, outbound=True, caller=call_mark.short_tag(ksr.pv("$ft"))))
     ksr.track_dialog()
     ksr.pv_set(_CALL, call)
     ksr.pv_set(_CONNECTION, out.connection)
-    if relayed:
-        media.relay_this_call()
+    if relayed and out.document is not None:
+        caller = media_profile.leg_of_device(out.document.media, ksr.pv("$pr").lower())
+        media.relay_this_call(caller, out.document.codecs)
     leave_by(node, going)
     ksr.tm_routes("ksr_branch_pbx", "ksr_reply_pbx", "ksr_failure_pbx")
     if not ksr.tm_relay():
@@ -133,7 +139,8 @@ def leave_by(node: Node, going: Way) -> None:
 
 def branch(node: Node) -> int:
     """Branch route: the INVITE leaves for the PBX (twice, when the PBX challenges)."""
-    media.offer_on_branch(0)
+    connection = connections.get(ksr.pv(_CONNECTION))
+    media.offer_on_branch(0, Leg.PLAIN, connection.codecs if connection else ())
     node.events.call(ksr.pv(_CALL), "invite-out", connection=ksr.pv(_CONNECTION))
     return 1
 
@@ -198,6 +205,8 @@ def answer_challenge(node: Node, call: str, name: str, code: int) -> bool:
 
 
 def _refuse(node: Node, call: str, code: int, reason: str) -> int:
-    ksr.reply(code, reason)
+    if code == 488:
+        ksr.append_header_to_reply(f'Reason: SIP;cause=488;text="{reason}"')
+    ksr.reply(code, "Not Acceptable Here" if code == 488 else reason)
     node.events.call(call, "failed", code=code, reason=reason)
     return 1

@@ -405,6 +405,8 @@ class DeviceDoc(_Document):
     rung_by: list[str] = field(
         default_factory=list
     )  # connections that are registered only while a device is awake
+    media: str = "auto"  # what audio it takes: "auto", "plain", "sdes" or "webrtc"
+    codecs: list[str] = field(default_factory=list)  # the only ones it is offered, the best first; empty: any
 
     def __repr__(self) -> str:
         return f"DeviceDoc(aor={self.aor!r}, ha1=***, connection={self.connection!r})"
@@ -475,6 +477,7 @@ class ConnectionDoc(_Document):
     )  # next hops to try when ``next_hop`` is silent, in order
     ha1_inbound: str = ""  # the PBX registers at us: MD5(connection id:our realm:password)
     media: str = "relay"  # "relay": through rtpengine; "direct": the two ends talk to each other
+    codecs: list[str] = field(default_factory=list)  # the only ones it is offered, the best first; empty: any
     early_ringing: bool = True  # 180 to the PBX once a provider has accepted a push
     revision: str = ""
 

@@ -71,6 +71,7 @@ def connection() -> None:
 )
 @click.option("--register/--no-register", default=True, show_default=True)
 @click.option("--media", type=click.Choice(MEDIA), default="relay", show_default=True)
+@click.option("--codecs", default="", metavar="NAMES", help="The only ones the PBX is offered, as PCMA,opus.")
 @click.option("--early-ringing/--no-early-ringing", default=True, show_default=True)
 @click.option("--no-check", is_flag=True, help="Do not look whether the host's name has an address.")
 @home_option
@@ -94,6 +95,7 @@ def add(
     wait: float,
     register: bool,
     media: str,
+    codecs: str,
     early_ringing: bool,
     no_check: bool,
     home: Path | None,
@@ -118,6 +120,7 @@ def add(
             expires=expires,
             register=register,
             media=media,
+            codecs=codecs,
             early_ringing=early_ringing,
             wait=wait,
             users=users,

@@ -14,6 +14,7 @@ import segno
 from control.cli.installation import home_option, opened
 from control.cli.table import show
 from control.cli.users import say_without_fallback
+from control.domain.codecs import CODECS, DEVICE_MEDIA
 from control.domain.device_json import device_as_dict
 from control.domain.device_text import as_text, usual_time
 from control.domain.errors import NotFoundError
@@ -103,6 +104,31 @@ def show_(device_id: str, as_json: bool, home: Path | None) -> None:
         click.echo(json.dumps(device_as_dict(found, details=True), indent=2, ensure_ascii=False))
     else:
         click.echo(as_text(found))
+
+
+@device.command("set")
+@click.argument("device_id", metavar="DEVICE")
+@click.option(
+    "--media",
+    type=click.Choice(DEVICE_MEDIA),
+    default=None,
+    help="What audio it takes; auto: WebRTC over WebSocket, else plain RTP.",
+)
+@click.option(
+    "--codecs",
+    default=None,
+    metavar="NAMES",
+    help=f"The only ones it is offered, the best first, of {', '.join(CODECS)}; empty: any.",
+)
+@home_option
+def set_(device_id: str, media: str | None, codecs: str | None, home: Path | None) -> None:
+    """Change how DEVICE is offered audio, such as: set bob-k7f3qd --codecs opus,PCMA."""
+    if media is None and codecs is None:
+        raise click.UsageError("nothing to set: give --media or --codecs")
+    with opened(home) as (_, store), store.write() as session:
+        changed = people.change_device(session, device_id, media=media, codecs=codecs)
+        told = f"media {changed.media}, codecs {changed.codecs or 'any'}"
+    click.echo(f"changed {device_id}: {told}")
 
 
 @device.command()

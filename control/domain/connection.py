@@ -7,10 +7,11 @@ import re
 from dataclasses import dataclass, field
 
 from control.domain import sip_address
+from control.domain.codecs import checked_codecs
 from control.domain.errors import InvalidFieldError
 from control.domain.secret import Secret
 from control.domain.targets import Route
-from control.domain.text import checked_number, checked_text
+from control.domain.text import checked_number, checked_text, one_of
 
 AUTO = "auto"  # as the PBX's NAPTR records say (RFC 3263 §4.1)
 WIRE_TRANSPORTS = ("udp", "tcp", "tls")
@@ -53,7 +54,8 @@ class ConnectionSpec:
     ``domain`` is the PBX's SIP domain, its host unless given; ``auth_user`` the digest username, ``user`` unless given;
     ``realm`` empty: learnt from the PBX's first challenge. ``expires`` and ``wait`` (how long a call is held for a
     sleeping device) are in seconds. ``inbound``: the PBX registers here; then ``host`` may be empty. ``numbers`` of a
-    trunk are pairs of a number and the user it rings.
+    trunk are pairs of a number and the user it rings. ``codecs``: the only ones the PBX is offered, the best first, separated
+    by commas; empty: any.
     """
 
     name: str
@@ -75,10 +77,11 @@ class ConnectionSpec:
     inbound: bool = False
     outbound_proxy: str = ""
     numbers: tuple[tuple[str, str], ...] = field(default=())
+    codecs: str = ""
 
     def __post_init__(self) -> None:
         checked_text("name", self.name, maximum=64)
-        _one_of("strategy", self.strategy, STRATEGIES)
+        one_of("strategy", self.strategy, STRATEGIES)
         # A PBX that registers here may be anywhere; every other one must be somewhere.
         if self.host or not (self.inbound and self.strategy == TRUNK):
             checked_host("host", self.host)
@@ -86,8 +89,9 @@ class ConnectionSpec:
             checked_host("domain", self.domain)
         if self.port is not None:
             checked_number("port", self.port, 1, 65535)
-        _one_of("transport", self.transport, TRANSPORTS)
-        _one_of("media", self.media, MEDIA)
+        one_of("transport", self.transport, TRANSPORTS)
+        one_of("media", self.media, MEDIA)
+        checked_codecs(self.codecs)
         _checked_user(self.user)
         _quotable("auth_user", self.auth_user)
         _quotable("realm", self.realm)
@@ -177,8 +181,3 @@ def _no_socket_mark(field: str, value: str) -> None:
     # Kamailio's tm writes its socket's address wherever a header it is handed holds two exclamation marks.
     if "!!" in value:
         raise InvalidFieldError(field, "two exclamation marks in a row are not possible here")
-
-
-def _one_of(field: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InvalidFieldError(field, f"{value!r} is not one of {', '.join(choices)}")

@@ -35,6 +35,13 @@ def checked_number(field: str, value: int, minimum: int, maximum: int, unit: str
     return value
 
 
+def one_of(field: str, value: str, choices: tuple[str, ...]) -> str:
+    """One of a few words. Raises InvalidFieldError."""
+    if value not in choices:
+        raise InvalidFieldError(field, f"{value[:40]!r} is not one of {', '.join(choices)}")
+    return value
+
+
 def printable(value: str, maximum: int) -> str:
     """What the network said, made fit to be kept: no control characters, at most ``maximum`` characters."""
     cut = value[:maximum]

@@ -64,6 +64,7 @@ def spec_of(session: Session, row: Connection) -> ConnectionSpec:
         strategy=row.strategy,
         inbound=bool(row.inbound_ha1),
         outbound_proxy=row.outbound_proxy,
+        codecs=row.codecs,
         numbers=tuple((number.number, number.user_id) for number in row.numbers),
     )
 
@@ -161,7 +162,7 @@ def close_inbound(session: Session, name: str) -> bool:
 def _store(session: Session, row: Connection, spec: ConnectionSpec) -> None:
     for name in (
         "name", "host", "transport", "user", "expires", "register", "media", "early_ringing", "wait", "strategy",
-        "outbound_proxy",
+        "outbound_proxy", "codecs",
     ):  # fmt: skip
         setattr(row, name, getattr(spec, name))
     row.port = spec.port or 0

@@ -42,6 +42,7 @@ def add_connection(session: Session, spec: ConnectionSpec) -> Connection:
         wait=spec.wait,
         strategy=spec.strategy,
         outbound_proxy=spec.outbound_proxy,
+        codecs=spec.codecs,
         inbound_ha1="",
         enabled=True,
         revision=1,

@@ -10,11 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from control.domain.aor import checked_user_id
+from control.domain.codecs import DEVICE_MEDIA, checked_codecs
 from control.domain.credential import ha1_md5, new_device_id, new_password
 from control.domain.errors import AlreadyExistsError, AmbiguousError, NotFoundError
 from control.domain.fallback import DEVICE
 from control.domain.secret import Secret
-from control.domain.text import checked_text
+from control.domain.text import checked_text, one_of
 from control.services import fallbacks, outbox
 from control.store.models import Connection, Device, TrunkNumber, User
 from control.store.session import seal_of, sealed
@@ -106,6 +107,23 @@ def add_device(
     outbox.note(session, outbox.DEVICE, device_id)
     outbox.note(session, outbox.LINE, user)
     return device, Secret(password)
+
+
+def change_device(
+    session: Session, device_id: str, *, media: str | None = None, codecs: str | None = None
+) -> Device:
+    """Say what media a device takes (one of ``DEVICE_MEDIA``), and the only codecs it is offered; None: as it is.
+
+    Raises InvalidFieldError, NotFoundError.
+    """
+    row = get_device(session, device_id)
+    if media is not None:
+        row.media = one_of("media", media, DEVICE_MEDIA)
+    if codecs is not None:
+        row.codecs = ",".join(checked_codecs(codecs))
+    session.flush()
+    outbox.note(session, outbox.DEVICE, device_id)
+    return row
 
 
 def _free_device_id(session: Session, user: str) -> str:

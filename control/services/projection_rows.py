@@ -11,6 +11,7 @@ from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from control.domain.aor import aor
+from control.domain.codecs import checked_codecs
 from control.domain.connection import DEFAULT_WAIT, TRUNK, WHILE_AWAKE
 from control.domain.credential import ha1_md5, ha1_sha256
 from control.domain.fallback import DEVICE, NUMBER, Fallback
@@ -38,7 +39,10 @@ class Rows:
 
     def devices(self, ids: Sequence[str]) -> dict[str, str]:
         """Table ``device``."""
-        columns = (Device.id, Device.user_id, Device.ha1, Device.connection_id)
+        columns = (
+            *(Device.id, Device.user_id, Device.ha1, Device.connection_id),
+            *(Device.media, Device.codecs),
+        )
         rows = self.session.execute(select(*columns).where(Device.id.in_(ids))).all()
         users = {row.user_id for row in rows}
         first, resting = self._first_connections(users), self._while_awake(users)
@@ -49,6 +53,8 @@ class Rows:
                 ha1=self._masked(seal.open(row.ha1).reveal(), row.id, "ha1"),
                 connection=row.connection_id or first.get(row.user_id, ""),
                 rung_by=resting.get(row.user_id, []),
+                media=row.media,
+                codecs=checked_codecs(row.codecs),
             ).encode()
             for row in rows
         }
@@ -149,6 +155,7 @@ class Rows:
             alternatives=list(targets.alternatives),
             ha1_inbound=self._masked(inbound, row.id, "ha1_inbound"),
             media=row.media,
+            codecs=checked_codecs(row.codecs),
             early_ringing=row.early_ringing,
             revision=revision,
         )

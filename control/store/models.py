@@ -82,6 +82,8 @@ class Device(Base):
     )
     created_at: Mapped[float]
     wait: Mapped[float | None]
+    media: Mapped[str] = mapped_column(String(8), default="auto")
+    codecs: Mapped[str] = mapped_column(default="")
 
     user: Mapped[User] = relationship(back_populates="devices")
     connection: Mapped[Connection | None] = relationship()
@@ -167,6 +169,7 @@ class Connection(Base):
     outbound_proxy: Mapped[str] = mapped_column(default="")
     inbound_ha1: Mapped[str] = mapped_column(default="")
     enabled: Mapped[bool] = mapped_column(default=True)
+    codecs: Mapped[str] = mapped_column(default="")
     revision: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[float]
 

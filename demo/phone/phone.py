@@ -130,7 +130,7 @@ class Phone:
         """Send an INVITE to an extension of the phone's domain, or to a SIP URI; returns at once."""
         core = self._awake()
         uri = target if target.startswith(("sip:", "sips:")) else f"sip:{target}@{self.account.domain}"
-        call = OutgoingCall(core, Audio(self.local), uri, headers)
+        call = await self._outgoing_call(core, uri, headers)
         self.calls.append(call)
         core.spawn(call.run())
         return call
@@ -232,12 +232,20 @@ class Phone:
                 call.on_ack(request)
 
     def _on_invite(self, request: Request, transaction: ServerTransaction) -> None:
-        call = IncomingCall(self._awake(), Audio(self.local), request, transaction)
+        call = self._incoming_call(self._awake(), request, transaction)
         self.invites.append(request)
         self.calls.append(call)
         self._incoming.append(call)
         self._changes.notify()
         call.follow(self.on_invite)
+
+    async def _outgoing_call(
+        self, core: Core, uri: str, headers: tuple[tuple[str, str], ...]
+    ) -> OutgoingCall:
+        return OutgoingCall(core, Audio(self.local), uri, headers)
+
+    def _incoming_call(self, core: Core, request: Request, transaction: ServerTransaction) -> IncomingCall:
+        return IncomingCall(core, Audio(self.local), request, transaction)
 
     def _on_cancel(
         self, cancel: Request, transaction: ServerTransaction, invite: ServerTransaction | None

@@ -7,6 +7,7 @@ import contextlib
 import secrets
 import socket
 import struct
+from collections.abc import Sequence
 from functools import cache
 
 from demo.phone.changes import Changes
@@ -123,7 +124,10 @@ class Audio:
             return
         self.packets_in += 1
         offset = _HEADER.size + 4 * (data[0] & 0x0F)
-        samples = CODECS[data[1] & 0x7F].decode(data[offset:])
+        self.take_samples(CODECS[data[1] & 0x7F].decode(data[offset:]))
+
+    def take_samples(self, samples: Sequence[int]) -> None:
+        """Listen to what has arrived."""
         if is_audible(samples):
             self._last_sound = self._loop.time()
         for detector in self._detectors:

@@ -68,13 +68,15 @@ class Scene:
         server: tuple[str, int] | None = None,
         push: bool = True,
         person: str = "bob",
+        kind: type[Phone] = Phone,
     ) -> Handset:
         """A device of Bob's, registered at Nightbell, and ready to be woken later unless ``push`` is False.
 
-        ``server`` is where it sends to, if not to Nightbell itself.
+        ``server`` is where it sends to, if not to Nightbell itself; a ``kind`` of phone that is no browser has to say so
+        when it speaks SIP over WebSocket.
         """
         stack = self.stack
-        device = await stack.add_device(name, person, provider)
+        device = await stack.add_device(name, person, provider, "plain" if kind is Phone else "auto")
         phone = self._phones(
             device.id,
             device.password,
@@ -83,6 +85,7 @@ class Scene:
             transport=transport,
             push=device.push if push else None,
             ca_file=stack.tls_ca,
+            kind=kind,
         )
         registered = await phone.wake()
         assert registered.status == 200, f"Nightbell refuses {device.id}: {registered}"
@@ -100,13 +103,14 @@ class Scene:
         wake_after: float = 0.0,
         registers: int = 1,
         person: str = "bob",
+        kind: type[Phone] = Phone,
     ) -> Handset:
         """A device of Bob's that Nightbell can wake; it has neither a binding nor a socket.
 
         A push wakes its phone after ``wake_after`` seconds, which then REGISTERs ``registers`` times; with
         ``wakes`` False nothing does.
         """
-        handset = await self.awake(name, provider=provider, transport=transport, person=person)
+        handset = await self.awake(name, provider=provider, transport=transport, person=person, kind=kind)
         await self.put_to_sleep(handset)
         if wakes:
             await self.listen(handset, wake_after=wake_after, registers=registers)

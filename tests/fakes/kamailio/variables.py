@@ -104,6 +104,9 @@ class PseudoVariables:
 _MESSAGE = {
     "$rm",
     "$ru",
+    "$du",
+    "$rb",
+    "$(rb{s.encode.hexa})",
     "$rU",
     "$fU",
     "$fn",
@@ -121,7 +124,6 @@ _MESSAGE = {
     "$pr",
     "$Rp",
     "$bs",
-    "$rb",
 }
 
 
@@ -137,6 +139,12 @@ def _of_message(name: str, context: Context) -> Value:
             return message.method
         case "$ru":
             return context.target.uri or None
+        case "$du":
+            return context.target.next_hop or None
+        case "$rb":
+            return message.body or None
+        case "$(rb{s.encode.hexa})":
+            return message.body.encode("utf-8", "surrogateescape").hex() or None
         case "$rU":
             return _user(context.target.uri)
         case "$rb":

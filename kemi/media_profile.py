@@ -1,0 +1,116 @@
+"""How the media of one side is handed to the other: what rtpengine is asked for. Pure.
+
+Both sides are told of the codecs they share, so that nothing is transcoded; of others only where a side would else have
+none it must know (G.711 by phones and PBXs, Opus by browsers, RFC 7874).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+
+from kemi.sdp import Description
+
+# "replace-*" hides the far end's addresses. rtpengine remembers what it offered to whom, so answers need no more.
+ANSWER = "replace-origin replace-session-connection"
+
+# What rtpengine can transcode.
+CODECS = ("opus", "PCMU", "PCMA", "G722")
+_G711 = ("PCMU", "PCMA")
+_BESIDE = (
+    "telephone-event",
+    "CN",
+)  # no codecs of their own: key presses (RFC 4733), comfort noise (RFC 3389)
+
+
+class Leg(Enum):
+    """How one side wants its RTP."""
+
+    PLAIN = "plain"
+    SDES = "sdes"  # encrypted, its keys in the description (RFC 4568)
+    WEBRTC = "webrtc"  # encrypted by DTLS, with ICE (RFC 8827)
+
+
+_PROTOCOL = {Leg.PLAIN: "RTP/AVP", Leg.SDES: "DTLS=off RTP/SAVP", Leg.WEBRTC: "SDES-off UDP/TLS/RTP/SAVPF"}
+_WAY = {
+    Leg.PLAIN: "ICE=remove rtcp-mux-demux",
+    Leg.SDES: "ICE=remove rtcp-mux-demux",
+    Leg.WEBRTC: "ICE=force rtcp-mux-offer rtcp-mux-accept generate-mid",
+}
+
+
+def leg_of_device(setting: str, transport: str) -> Leg:
+    """What a device takes: as its setting says, else WebRTC when it speaks SIP over WebSocket, as browsers do."""
+    if setting in ("plain", "sdes", "webrtc"):
+        return Leg(setting)
+    return Leg.WEBRTC if transport in ("ws", "wss") else Leg.PLAIN
+
+
+def leg_of(description: Description) -> Leg:
+    """How who sent this description wants its RTP."""
+    if description.dtls and not description.sdes:
+        return Leg.WEBRTC
+    return Leg.SDES if description.sdes else Leg.PLAIN
+
+
+def offer(description: Description, to: Leg, sender: Sequence[str] = (), receiver: Sequence[str] = ()) -> str:
+    """The flags to hand an offer on with; ``sender`` and ``receiver`` are the two sides' codec policies, empty: any codec."""
+    return " ".join((ANSWER, _PROTOCOL[to], _WAY[to], *_codecs(description, to, sender, receiver)))
+
+
+def offer_again(description: Description, to: Leg) -> str:
+    """The flags for an offer within a call; rtpengine remembers the protocol, which may be another than ``to`` usually has."""
+    return " ".join((ANSWER, _WAY[to], *_codecs(description, to, (), ())))
+
+
+def refusal(description: Description, to: Leg, receiver: Sequence[str] = ()) -> str:
+    """Why an offer cannot be handed on, in words; ``""`` when it can (RFC 3261, 21.4.26)."""
+    if not description.streams:
+        return "The session description has no media"
+    if description.is_fax and to is Leg.WEBRTC:
+        return "A fax (T.38) cannot go over WebRTC"
+    audio = description.audio
+    if audio is None or not receiver:
+        return ""
+    known = {codec.lower() for codec in (*CODECS, *receiver)}
+    if any(codec.lower() in known for codec in audio.codecs):
+        return ""
+    return f"No codec in common: offered {', '.join(audio.codecs)[:80]}, allowed {', '.join(receiver)}"
+
+
+def _codecs(description: Description, to: Leg, sender: Sequence[str], receiver: Sequence[str]) -> list[str]:
+    audio = description.audio
+    if audio is None:
+        return []
+    offered = _only(audio.codecs, sender)
+    if receiver:
+        return _as_wanted(offered, receiver)
+    flags = []
+    if offered != audio.codecs:
+        flags = [f"codec-strip-{codec}" for codec in audio.codecs if codec not in offered]
+    known = {codec.lower() for codec in offered}
+    if to is Leg.WEBRTC:
+        wanted: tuple[str, ...] = () if "opus" in known else ("opus",)
+    else:
+        wanted = () if known & {codec.lower() for codec in _G711} else _G711
+    return flags + _transcoded(wanted)
+
+
+def _as_wanted(offered: Sequence[str], receiver: Sequence[str]) -> list[str]:
+    """The receiver's codecs alone, those that both know first; what only the receiver knows is transcoded to."""
+    known = {codec.lower() for codec in offered}
+    shared = [codec for codec in receiver if codec.lower() in known]
+    flags = ["codec-strip-all", *(f"codec-offer-{codec}" for codec in (*shared, *_BESIDE))]
+    return flags + _transcoded([codec for codec in receiver if codec.lower() not in known])
+
+
+def _transcoded(codecs: Sequence[str]) -> list[str]:
+    return [f"codec-transcode-{codec}" for codec in (*codecs, "telephone-event")] if codecs else []
+
+
+def _only(codecs: Sequence[str], policy: Sequence[str]) -> tuple[str, ...]:
+    """The codecs that a policy allows, and what goes beside codecs; all of them when it would leave none."""
+    allowed = {codec.lower() for codec in (*policy, *_BESIDE)}
+    kept = tuple(codec for codec in codecs if codec.lower() in allowed)
+    beside = {codec.lower() for codec in _BESIDE}
+    return kept if any(codec.lower() not in beside for codec in kept) else tuple(codecs)

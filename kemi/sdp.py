@@ -1,0 +1,61 @@
+"""What a session description (RFC 4566) says that decides how its media is carried on. Pure; never fails, whatever the text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+_STREAM = re.compile(r"^([a-z]+) (\d+)\S* ([\w/]+)((?: [\w.+-]+)*)", re.ASCII)
+_NAME = re.compile(r"^a=rtpmap:(\d+) ([\w.+-]+)", re.MULTILINE | re.ASCII)
+_SECURED = re.compile(r"^a=(fingerprint|crypto):", re.MULTILINE)
+# Payload types that need no a=rtpmap (RFC 3551, 6).
+_STATIC = {"0": "PCMU", "3": "GSM", "8": "PCMA", "9": "G722", "13": "CN", "18": "G729"}
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One m= section: its kind (``audio``, ``video``, ``image`` …), port, protocol, and codecs in the order offered."""
+
+    kind: str
+    port: int
+    protocol: str
+    codecs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Description:
+    """The streams that are wanted (port not 0); whether keys come by DTLS (``fingerprint``) or in the text (``crypto``)."""
+
+    streams: tuple[Stream, ...] = ()
+    dtls: bool = False
+    sdes: bool = False
+
+    @property
+    def audio(self) -> Stream | None:
+        """The first audio stream."""
+        return next((stream for stream in self.streams if stream.kind == "audio"), None)
+
+    @property
+    def is_fax(self) -> bool:
+        """Whether it is about T.38 alone."""
+        return bool(self.streams) and all(stream.kind == "image" for stream in self.streams)
+
+
+@lru_cache(maxsize=64)
+def read(body: str) -> Description:
+    """Read a description: what cannot be read is absent."""
+    text = body.replace("\r", "")
+    _, *sections = ("\n" + text).split("\nm=")
+    streams = tuple(stream for section in sections if (stream := _stream(section)) is not None)
+    secured = set(_SECURED.findall(text))
+    return Description(streams, "fingerprint" in secured, "crypto" in secured)
+
+
+def _stream(section: str) -> Stream | None:
+    found = _STREAM.match(section)
+    if found is None or found[2].strip("0") == "":
+        return None
+    names = _STATIC | dict(_NAME.findall(section))
+    codecs = dict.fromkeys(names.get(payload, payload) for payload in found[4].split())
+    return Stream(found[1], int(found[2][:6]), found[3], tuple(codecs))

@@ -1,0 +1,133 @@
+"""How the media of one side is handed to the other: no more is changed, and no more transcoded, than a side needs."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from control.domain import codecs
+from kemi import media_profile, sdp
+from kemi.media_profile import Leg
+
+BROWSER = (
+    "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111 9 0 8 110\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:110 telephone-event/48000\r\n"
+    "a=fingerprint:sha-256 AA:BB\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\n"
+)
+PBX = "v=0\r\nm=audio 4000 RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+SDES = "v=0\r\nm=audio 4000 RTP/SAVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n"
+OPUS = (
+    "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\na=fingerprint:sha-256 AA:BB\r\n"
+)
+FAX = "v=0\r\nm=image 4000 udptl t38\r\n"
+
+
+def flags(body: str, to: Leg, **policies: list[str]) -> list[str]:
+    return media_profile.offer(sdp.read(body), to, **policies).split()
+
+
+@pytest.mark.parametrize(
+    ("body", "leg"), [(BROWSER, Leg.WEBRTC), (PBX, Leg.PLAIN), (SDES, Leg.SDES), ("", Leg.PLAIN)]
+)
+def test_what_a_side_takes_is_seen_in_what_it_sends(body: str, leg: Leg) -> None:
+    assert media_profile.leg_of(sdp.read(body)) is leg
+
+
+@pytest.mark.parametrize(
+    ("setting", "transport", "leg"),
+    [
+        ("auto", "wss", Leg.WEBRTC),
+        ("auto", "ws", Leg.WEBRTC),
+        ("auto", "tls", Leg.PLAIN),
+        ("sdes", "tls", Leg.SDES),
+        ("plain", "wss", Leg.PLAIN),
+        ("webrtc", "udp", Leg.WEBRTC),
+        ("nonsense", "udp", Leg.PLAIN),
+    ],
+)
+def test_a_device_takes_what_it_is_set_to_or_what_its_transport_tells(
+    setting: str, transport: str, leg: Leg
+) -> None:
+    assert media_profile.leg_of_device(setting, transport) is leg
+
+
+def test_a_browsers_offer_needs_no_transcoding_at_a_pbx() -> None:
+    found = flags(BROWSER, Leg.PLAIN)
+    assert {"RTP/AVP", "ICE=remove", "rtcp-mux-demux"} <= set(found)
+    assert not [flag for flag in found if flag.startswith("codec-")]
+
+
+def test_a_side_that_knows_no_g711_is_transcoded_for_a_pbx() -> None:
+    assert [f for f in flags(OPUS, Leg.PLAIN) if f.startswith("codec-")] == [
+        "codec-transcode-PCMU",
+        "codec-transcode-PCMA",
+        "codec-transcode-telephone-event",
+    ]
+
+
+def test_a_browser_is_offered_opus_last() -> None:
+    found = flags(PBX, Leg.WEBRTC)
+    assert {"UDP/TLS/RTP/SAVPF", "ICE=force", "SDES-off"} <= set(found)
+    assert next(f for f in found if f.startswith("codec-")) == "codec-transcode-opus"
+
+
+def test_an_sdes_device_gets_its_keys_in_the_text() -> None:
+    assert {"RTP/SAVP", "DTLS=off", "ICE=remove"} <= set(flags(PBX, Leg.SDES))
+
+
+def test_a_policy_offers_what_both_know_first() -> None:
+    found = [f for f in flags(PBX, Leg.WEBRTC, receiver=["opus", "PCMA"]) if f.startswith("codec-")]
+    assert found[:2] == ["codec-strip-all", "codec-offer-PCMA"]
+    assert "codec-transcode-opus" in found
+
+
+def test_a_senders_policy_is_kept_too_unless_nothing_would_be_left() -> None:
+    assert "codec-strip-PCMU" in flags(PBX, Leg.PLAIN, sender=["PCMA"])
+    assert not [f for f in flags(PBX, Leg.PLAIN, sender=["opus"]) if f.startswith("codec-strip")]
+
+
+def test_within_a_call_the_protocol_stays_as_it_was() -> None:
+    assert "RTP/AVP" not in media_profile.offer_again(sdp.read(BROWSER), Leg.PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("body", "to", "receiver", "why"),
+    [
+        ("v=0\r\n", Leg.PLAIN, [], "no media"),
+        ("v=0\r\nm=audio 0 RTP/AVP 0\r\n", Leg.PLAIN, [], "no media"),
+        (FAX, Leg.WEBRTC, [], "fax"),
+        (
+            "v=0\r\nm=audio 9 RTP/AVP 3\r\n",
+            Leg.PLAIN,
+            ["PCMA"],
+            "No codec in common: offered GSM, allowed PCMA",
+        ),
+    ],
+)
+def test_what_cannot_go_on_is_refused_in_words(body: str, to: Leg, receiver: list[str], why: str) -> None:
+    assert why in media_profile.refusal(sdp.read(body), to, receiver)
+
+
+@pytest.mark.parametrize("to", list(Leg))
+def test_everything_else_goes_on(to: Leg) -> None:
+    for body in (BROWSER, PBX, SDES, OPUS):
+        assert media_profile.refusal(sdp.read(body), to) == ""
+    assert media_profile.refusal(sdp.read(FAX), Leg.PLAIN) == ""
+
+
+@given(st.text() | st.from_regex(r"(m=audio \d+ \S+ .*\r\na=rtpmap:.*\r\n)+"))
+def test_no_text_breaks_it_and_none_of_it_becomes_a_flag_of_its_own(body: str) -> None:
+    description = sdp.read(body)
+    for to in Leg:
+        for flag in media_profile.offer(description, to, ["PCMA"]).split()[2:]:
+            own = flag in {f for leg in Leg for f in media_profile.offer(sdp.read(PBX), leg).split()}
+            assert own or flag.startswith(("codec-strip-", "codec-transcode-"))
+
+
+def test_a_policy_can_name_what_rtpengine_can_transcode() -> None:
+    assert codecs.CODECS == media_profile.CODECS
+    assert set(codecs.DEVICE_MEDIA) == {"auto", *(leg.value for leg in Leg)}
+
+
+def test_two_hundred_lines_are_read_like_two() -> None:
+    assert sdp.read(PBX + "a=x\r\n" * 200).audio == sdp.read(PBX).audio
