@@ -62,7 +62,8 @@ class RtpengineSettings:
 
     ``control`` is where it takes orders, ``address`` where its media goes, empty: ``edge.address``. One that does not run
     ``here`` is started by somebody else. ``tree`` is the folder of an rtpengine unpacked from another Debian release; None:
-    the one scripts/bootstrap has unpacked if there is one, else the system's own.
+    the one scripts/bootstrap has unpacked if there is one, else the system's own. One that is open to CVE-2023-51275 gets no
+    calls by WebRTC unless ``accept_vulnerable``.
     """
 
     name: str = "rtpengine"
@@ -74,6 +75,7 @@ class RtpengineSettings:
     rtp_max: int = 39999
     tree: Path | None = None
     control: str = "127.0.0.1"
+    accept_vulnerable: bool = False
 
 
 @dataclass(frozen=True)

@@ -220,7 +220,7 @@ def branch(node: Node) -> int:
     call, document = ksr.pv(_CALL), device_documents.get(device)
     if document is not None:
         callee = media_profile.leg_of_device(document.media, media.next_hops_transport())
-        refusal = media.offer_on_branch(index, callee, document.codecs)
+        refusal = media.offer_on_branch(index, callee, document.codecs, node.settings.webrtc)
         if refusal:
             ksr.drop()
             node.events.call(call, "device-refused", device=device, code=488, reason=refusal)

@@ -25,19 +25,27 @@ def relay_this_call(caller: Leg, codecs: Sequence[str]) -> None:
     ksr.pv_set(_CODECS, " ".join(codecs))
 
 
-def refusal(callee: Leg, codecs: Sequence[str] = ()) -> str:
-    """Why this INVITE's media cannot be handed to such a callee, in words; ``""`` when it can, or brings none."""
-    return media_profile.refusal(sdp.read(ksr.body()), callee, codecs) if ksr.has_sdp() else ""
+def refusal(callee: Leg, codecs: Sequence[str] = (), webrtc: bool = True) -> str:
+    """Why this INVITE's media cannot be handed to such a callee, in words; ``""`` when it can, or brings none.
+
+    ``webrtc``: whether this rtpengine may be trusted with it.
+    """
+    if not ksr.has_sdp():
+        return ""
+    description = sdp.read(ksr.body())
+    if not webrtc and Leg.WEBRTC in (callee, media_profile.leg_of(description)):
+        return "No WebRTC here: rtpengine is open to CVE-2023-51275"
+    return media_profile.refusal(description, callee, codecs)
 
 
-def offer_on_branch(branch: int, callee: Leg, codecs: Sequence[str]) -> str:
+def offer_on_branch(branch: int, callee: Leg, codecs: Sequence[str], webrtc: bool = True) -> str:
     """In a branch route: offer this branch its own ports, so that each device of a fork has its own.
 
     Returns why that cannot be done, ``""`` when it was done or there is nothing to do.
     """
     if not ksr.pv(_RELAYED) or not ksr.has_sdp():
         return ""
-    why = refusal(callee, codecs)
+    why = refusal(callee, codecs, webrtc)
     if not why:
         ksr.pv_set("$avp(extra_id)", f"b{branch}")
         ksr.pv_set(_OFFERED, "1")

@@ -61,7 +61,7 @@ def _place(node: Node, out: _Out) -> int:
         return _refuse(node, call, going.code, going.reason)
 
     relayed = out.has_media and going.connection.media == "relay" and node.settings.media
-    unusable = media.refusal(Leg.PLAIN, going.connection.codecs) if relayed else ""
+    unusable = media.refusal(Leg.PLAIN, going.connection.codecs, node.settings.webrtc) if relayed else ""
     if unusable:
         return _refuse(node, call, 488, unusable)
     node.stay_in_dialog(Mark(call, relayed, outbound=True, caller=call_mark.short_tag(ksr.pv("$ft"))))

@@ -18,7 +18,8 @@ class Settings:
 
     ``domain`` and ``realm`` of the devices; ``address``, ``sip_port``, ``tls_port`` where PBXs and devices reach us; ``park``
     and ``events`` as ``host:port`` on loopback; ``events_key`` goes before every event, ``identity_key`` (hex) is what
-    Call-IDs and dialog marks are derived from; ``media`` is False when calls never go through rtpengine;
+    Call-IDs and dialog marks are derived from; ``media`` is False when calls never go through rtpengine,
+    ``webrtc`` when WebRTC must not, for a known hole in it;
     ``turn_lowest`` to ``turn_highest`` are the ports of ``address`` that our TURN server relays from, 0 without one;
     ``projection`` is the edge agent's file of documents, read at start;
     ``push`` are the providers there are, as in pn-provider, separated by spaces, ``vapid`` the public key for Web Push;
@@ -36,6 +37,7 @@ class Settings:
     identity_key: str
     projection: str = ""
     media: bool = True
+    webrtc: bool = True
     turn_lowest: int = 0
     turn_highest: int = 0
     push: str = ""

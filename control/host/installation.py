@@ -108,7 +108,9 @@ class Installation:
         ensure_certificate(settings.tls_dir, settings.edge.domain, settings.edge.address, now)
         write_public(settings.run_dir / "tls.cfg", render.tls_cfg(settings))
         write_public(settings.run_dir / "kamailio.cfg", render.kamailio_cfg(settings))
-        write_private(settings.kemi_json, render.kemi_json(settings))
+        write_private(
+            settings.kemi_json, render.kemi_json(settings, webrtc=rtpengine.takes_webrtc(settings.rtpengine))
+        )
         if settings.turn is not None:
             ensure_secret(settings.turn.secret_file)
             write_private(

@@ -41,7 +41,7 @@ def kamailio_cfg(settings: Settings, repository: Path = REPOSITORY) -> str:
     return "\n".join(lines) + "\n"
 
 
-def kemi_json(settings: Settings) -> str:
+def kemi_json(settings: Settings, *, webrtc: bool = True) -> str:
     """run/kemi.json: what the scripts inside Kamailio read once at their start. It holds secrets."""
     edge, turn = settings.edge, settings.turn
     values = {
@@ -56,6 +56,7 @@ def kemi_json(settings: Settings) -> str:
         "identity_key": settings.identity_key(),
         "projection": str(settings.projection_db),
         "media": True,
+        "webrtc": webrtc,
         "turn_lowest": turn.relay_min if turn else 0,
         "turn_highest": turn.relay_max if turn else 0,
         "push": " ".join(pn_names(settings.push)),

@@ -66,6 +66,7 @@ def test_kemi_json_has_what_the_scripts_read(settings: Settings) -> None:
         "identity_key": "00ff",
         "projection": str(settings.projection_db),
         "media": True,
+        "webrtc": True,
         "turn_lowest": 0,
         "turn_highest": 0,
         "push": "",

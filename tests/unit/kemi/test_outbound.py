@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from kemi import wire
@@ -278,3 +280,39 @@ def test_the_journal_knows_who_called_whom(edge: Edge) -> None:
     first = edge.events_of(wire.CallEvent)[0]
     assert (first.step, first.direction, first.device, first.aor) == ("invite-in", "out", ALICE.id, ALICE_AOR)
     assert (first.connection, first.callee) == (CONNECTION, "600")
+
+
+@pytest.mark.parametrize(
+    ("media", "why"),
+    [("", "no media"), ("m=audio 9 RTP/AVP 3\r\n", "No codec in common: offered GSM, allowed PCMA")],
+)
+def test_an_offer_that_cannot_go_on_is_refused_with_the_reason(edge: Edge, media: str, why: str) -> None:
+    edge.with_person(ALICE)
+    edge.put("connection", CONNECTION, connection(codecs=["PCMA"]))
+    contact = f"Contact: <{ALICE.contact}>"
+    body = f"v=0\r\n{media}"
+    sent = edge.as_device("INVITE", ALICE, f"sip:600@{DOMAIN}", contact, body=body)
+    (refused,) = [reply for reply in replies(sent) if reply.code == 488]
+    assert why in refused.get("Reason")
+    assert edge.kamailio.rtpengine.commands == []
+
+
+def test_a_session_whose_name_is_not_utf8_is_relayed_all_the_same(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    contact = f"Contact: <{ALICE.contact}>"
+    body = SDP.replace("s=-", "s=caf\udce9")
+    sent = edge.as_device("INVITE", ALICE, f"sip:600@{DOMAIN}", contact, body=body)
+    assert len(requests(sent, "INVITE")) == 1
+    assert [command[0] for command in edge.kamailio.rtpengine.commands] == ["offer"]
+
+
+def test_no_webrtc_through_a_relay_with_a_known_hole(tmp_path: Path) -> None:
+    edge = Edge(tmp_path, webrtc=False)
+    edge.with_person(ALICE)
+    contact = f"Contact: <{ALICE.contact}>"
+    body = SDP.replace("RTP/AVP", "UDP/TLS/RTP/SAVPF") + "a=fingerprint:sha-256 AA\r\n"
+    sent = edge.as_device("INVITE", ALICE, f"sip:600@{DOMAIN}", contact, body=body)
+    (refused,) = [reply for reply in replies(sent) if reply.code == 488]
+    assert "CVE-2023-51275" in refused.get("Reason")
+    assert len(requests(dial(edge, "600"), "INVITE")) == 1, "plain RTP is not concerned"
+    edge.close()
