@@ -42,6 +42,7 @@ class EdgeSettings:
     wss_port: int = 5081
     park_port: int = 5090  # Kamailio's own socket for held calls
     events_port: int = 5091  # Kamailio to edge agent
+    origins: str = ""  # of web pages that may connect, separated by spaces; empty: any
     workers: int = 2
     shared_memory_mb: int = 1024  # Kamailio's -m: bindings, calls, documents; what is not used costs nothing
     private_memory_mb: int = 64  # Kamailio's -M: of each process
@@ -390,6 +391,11 @@ def _check(settings: Settings) -> None:
         )
     if settings.turn is not None:
         _check_turn(settings.turn)
+    for origin in edge.origins.split():
+        if not _ORIGIN.fullmatch(origin):
+            raise MalformedSettingError(
+                f"edge.origins: {origin!r} is no origin: write scheme and host alone, such as https://phone.example"
+            )
     if not 1 <= edge.workers <= 256:
         raise MalformedSettingError(f"edge.workers must be between 1 and 256, not {edge.workers}")
     for name in ("shared_memory_mb", "private_memory_mb"):
@@ -421,6 +427,7 @@ def _check_wake(wake: WakeSettings) -> None:
             )
 
 
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9._-]+(:\d{1,5})?", re.ASCII)
 _PROGRAMS = ("kamailio", "edge", "web", "turn")  # their pid and log files have these names
 
 

@@ -97,11 +97,12 @@ def _codecs(description: Description, to: Leg, sender: Sequence[str], receiver: 
 
 
 def _as_wanted(offered: Sequence[str], receiver: Sequence[str]) -> list[str]:
-    """The receiver's codecs alone, those that both know first; what only the receiver knows is transcoded to."""
+    """Of the receiver's codecs those that both know; all of them, transcoded, when there is none such."""
     known = {codec.lower() for codec in offered}
     shared = [codec for codec in receiver if codec.lower() in known]
-    flags = ["codec-strip-all", *(f"codec-offer-{codec}" for codec in (*shared, *_BESIDE))]
-    return flags + _transcoded([codec for codec in receiver if codec.lower() not in known])
+    if shared:
+        return ["codec-strip-all", *(f"codec-offer-{codec}" for codec in (*shared, *_BESIDE))]
+    return ["codec-mask-all", *_transcoded(receiver)]
 
 
 def _transcoded(codecs: Sequence[str]) -> list[str]:

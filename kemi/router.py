@@ -139,7 +139,7 @@ ROUTES = {
     "ksr_rtimer_tell": wake.tell_again,
     "ksr_rtimer_registrar": registrar.tick,
     "ksr_registrar_event": register.expired,
-    "ksr_xhttp_event": lambda node: websocket.handshake(),
+    "ksr_xhttp_event": websocket.handshake,
     "ksr_websocket_event": lambda node: 1,
     "ksr_onsend_route": lambda node: 1,
 }

@@ -20,6 +20,7 @@ class Settings:
     and ``events`` as ``host:port`` on loopback; ``events_key`` goes before every event, ``identity_key`` (hex) is what
     Call-IDs and dialog marks are derived from; ``media`` is False when calls never go through rtpengine,
     ``webrtc`` when WebRTC must not, for a known hole in it;
+    ``origins`` are those of the web pages that may connect, separated by spaces, empty: any;
     ``turn_lowest`` to ``turn_highest`` are the ports of ``address`` that our TURN server relays from, 0 without one;
     ``projection`` is the edge agent's file of documents, read at start;
     ``push`` are the providers there are, as in pn-provider, separated by spaces, ``vapid`` the public key for Web Push;
@@ -38,6 +39,7 @@ class Settings:
     projection: str = ""
     media: bool = True
     webrtc: bool = True
+    origins: str = ""
     turn_lowest: int = 0
     turn_highest: int = 0
     push: str = ""

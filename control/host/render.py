@@ -57,12 +57,20 @@ def kemi_json(settings: Settings, *, webrtc: bool = True) -> str:
         "projection": str(settings.projection_db),
         "media": True,
         "webrtc": webrtc,
+        "origins": _origins(settings),
         "turn_lowest": turn.relay_min if turn else 0,
         "turn_highest": turn.relay_max if turn else 0,
         "push": " ".join(pn_names(settings.push)),
         "vapid": _vapid(settings),
     }
     return json.dumps(values, indent=1) + "\n"
+
+
+def _origins(settings: Settings) -> str:
+    """The origins of web pages that may connect, our own phone's among them; empty: any."""
+    listed = settings.edge.origins.lower().split()
+    own = "/".join(settings.phone_url.lower().split("/")[:3])
+    return " ".join(dict.fromkeys((*listed, own))) if listed else ""
 
 
 def _vapid(settings: Settings) -> str:

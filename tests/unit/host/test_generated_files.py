@@ -67,6 +67,7 @@ def test_kemi_json_has_what_the_scripts_read(settings: Settings) -> None:
         "projection": str(settings.projection_db),
         "media": True,
         "webrtc": True,
+        "origins": "",
         "turn_lowest": 0,
         "turn_highest": 0,
         "push": "",

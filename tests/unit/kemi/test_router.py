@@ -326,3 +326,22 @@ def test_s3_a_websocket_handshake_for_sip_is_completed(edge: Edge) -> None:
 def test_s3_other_http_is_told_what_this_port_is(edge: Edge, text: str, code: int) -> None:
     edge.kamailio.run_http("ksr_xhttp_event", text)
     assert [reply for reply, _ in edge.kamailio.http_replies] == [code]
+
+
+@pytest.mark.parametrize(
+    ("origin", "code"),
+    [
+        ("Origin: https://phone.example\r\n", 101),
+        ("Origin: HTTPS://Phone.Example\r\n", 101),
+        ("", 101),
+        ("Origin: https://elsewhere.example\r\n", 403),
+        ("Origin: null\r\n", 403),
+        ("Origin: https://phone.example.elsewhere.example\r\n", 403),
+    ],
+)
+def test_s3_a_page_from_elsewhere_may_not_connect(tmp_path: Path, origin: str, code: int) -> None:
+    edge = Edge(tmp_path, origins="https://phone.example https://other.example")
+    text = f"GET / HTTP/1.1\r\nUpgrade: websocket\r\n{origin}Sec-WebSocket-Protocol: sip\r\n\r\n"
+    edge.kamailio.run_http("ksr_xhttp_event", text)
+    assert [reply for reply, _ in edge.kamailio.http_replies] == [code]
+    edge.close()
