@@ -1,0 +1,131 @@
+"""Bob's phone is a page in Chromium, and the PBX knows nothing but RTP and G.711."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Page
+
+from demo.pbx.server import MILLIWATT_TONE
+from tests.e2e.browser_phone.browser import BROWSER_TONE, BrowserPhone
+from tests.e2e.scene import ALICE, BOB, CALLER_TONE, Scene
+
+
+async def test_alice_calls_the_browser_and_they_hear_each_other(scene: Scene, bob: BrowserPhone) -> None:
+    alice = await scene.caller()
+    outgoing = await alice.call(BOB)
+    await bob.says("Calls you")
+    await bob.press("Answer")
+    await bob.says("Talking")
+    await outgoing.answered(8)
+    outgoing.audio.send_tone(CALLER_TONE)
+    assert await outgoing.audio.heard(BROWSER_TONE, 6), "Alice does not hear the browser"
+    await bob.assert_hears(CALLER_TONE)
+    await outgoing.hangup()
+    await bob.says("The other side hung up")
+    assert bob.complaints == []
+
+
+async def test_the_browser_calls_alice_holds_mutes_and_hangs_up(scene: Scene, bob: BrowserPhone) -> None:
+    alice = await scene.caller()
+    await bob.dial(ALICE)
+    incoming = await alice.incoming()
+    await bob.says("It rings at the other end")
+    incoming.answer()
+    await bob.says("Talking")
+    incoming.audio.send_tone(CALLER_TONE)
+    await bob.assert_hears(CALLER_TONE)
+    assert await incoming.audio.heard(BROWSER_TONE, 6), "Alice does not hear the browser"
+
+    await bob.press("Mute")
+    await bob.says("they cannot hear you")
+    assert await incoming.audio.silent(0.5, within=4)
+    await bob.press("Unmute")
+    assert await incoming.audio.heard(BROWSER_TONE, 4), "Alice does not hear the browser after it was muted"
+
+    await bob.press("Hold")
+    await bob.says("On hold")
+    assert not await incoming.audio.heard(BROWSER_TONE, 1)
+    await bob.press("Resume")
+    await bob.says("Talking")
+    assert await incoming.audio.heard(BROWSER_TONE, 6), "Alice does not hear the browser after the hold"
+    await bob.assert_hears(CALLER_TONE)
+
+    await bob.press("Hang up")
+    assert (await incoming.ended()).cause == "bye"
+    assert bob.complaints == []
+
+
+async def test_the_browser_hears_the_milliwatt_of_the_pbx(scene: Scene, bob: BrowserPhone) -> None:
+    await bob.dial("601")
+    await bob.says("Talking")
+    await bob.assert_hears(MILLIWATT_TONE)
+    await bob.press("Hang up")
+    await bob.says("You hung up")
+
+
+async def test_the_browser_declines_and_the_pbx_goes_on(scene: Scene, bob: BrowserPhone) -> None:
+    alice = await scene.caller()
+    outgoing = await alice.call(BOB)
+    await bob.says("Calls you")
+    await bob.press("Decline")
+    await bob.says("You declined")
+    await outgoing.answered(8)  # the voicemail's stand-in
+    assert scene.stack.pbx.voicemails()[-1][0] == BOB
+    await outgoing.hangup()
+
+
+async def test_a_call_that_the_caller_gives_up_is_missed_and_in_the_history(
+    scene: Scene, bob: BrowserPhone
+) -> None:
+    alice = await scene.caller()
+    outgoing = await alice.call(BOB)
+    await bob.says("Calls you")
+    await outgoing.cancel()
+    await bob.page.get_by_role("button", name="again: incoming, Missed").wait_for(timeout=5000)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [("700", "There is no such number"), ("12!", "is not a number that can be called")]
+)
+async def test_u1_a_call_that_fails_says_why(
+    scene: Scene, bob: BrowserPhone, number: str, words: str
+) -> None:
+    await bob.dial(number)
+    await bob.says(words)
+
+
+async def test_a_call_by_keyboard_alone(scene: Scene, bob: BrowserPhone) -> None:
+    keyboard = bob.page.keyboard
+    await keyboard.type("601")
+    await keyboard.press("Enter")
+    await bob.says("Talking")
+    await press_by_keyboard(bob.page, "Keypad")
+    await press_by_keyboard(bob.page, "5 JKL")
+    await press_by_keyboard(bob.page, "Hang up")
+    await bob.says("You hung up")
+
+    alice = await scene.caller()
+    outgoing = await alice.call(BOB)
+    await bob.says("Calls you")
+    assert await focused(bob.page) == "Answer"
+    await keyboard.press("Enter")
+    await bob.says("Talking")
+    await outgoing.hangup()
+
+
+async def press_by_keyboard(page: Page, name: str) -> None:
+    """Tab to the button of that name, and press it."""
+    for _ in range(60):
+        if await focused(page) == name:
+            await page.keyboard.press("Enter")
+            return
+        await page.keyboard.press("Tab")
+    raise AssertionError(f"no way by Tab to {name!r}")
+
+
+async def focused(page: Page) -> str:
+    """The name of what has the focus."""
+    found = await page.evaluate(
+        "(document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).trim()"
+    )
+    return str(found)
