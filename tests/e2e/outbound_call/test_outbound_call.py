@@ -34,9 +34,8 @@ CLAIMS = (
 async def sent_by_nightbell(trace: PbxTrace, last: tuple[str, int] = ("BYE", 0)) -> list[Seen]:
     """Every message of a call that the PBX received from Nightbell, once it has written down the last one."""
     await trace.wait_for("in", *last)
-    return [
-        seen for seen in trace.all() if seen.direction == "in" and seen.method not in ("REGISTER", "OPTIONS")
-    ]
+    of_no_call = ("REGISTER", "OPTIONS", "NOTIFY")
+    return [seen for seen in trace.all() if seen.direction == "in" and seen.method not in of_no_call]
 
 
 async def test_s7_the_pbx_asks_for_a_password_and_gets_the_extensions(

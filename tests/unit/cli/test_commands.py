@@ -173,7 +173,9 @@ def test_the_journal_of_an_ended_call_is_followed_to_its_end(run: Run, tmp_path:
 
 def test_whoever_follows_the_journal_sees_calls_begin_and_end(run: Run, tmp_path: Path) -> None:
     nightbell = str(Path(sys.executable).with_name("nightbell"))
-    command = [nightbell, "journal", "list", "--follow", "--json", "--home", str(tmp_path / "home")]
+    # Whoever runs the tests in the background has it ignore Ctrl-C.
+    command = ["env", "--default-signal=INT", nightbell, "journal", "list", "--follow", "--json"]
+    command += ["--home", str(tmp_path / "home")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as following:
         assert following.stdout is not None
         for step, outcome in (("invite-in", ""), ("answered", "answered")):
