@@ -18,7 +18,8 @@ _LOOK = 0.5  # seconds between two looks; the PBX counts all its bindings for ea
 _SETTLE = 2.0  # seconds for what was started to come to rest
 _IDLE = 3.0  # seconds over which idleness is measured
 _REFRESHING = 10.0  # seconds, at least, over which the cost of a refresh is measured
-_LATE = 1.6  # how much longer than expected the first registrations may take, on a machine that has other things to do
+# Times what the first registrations should take: who was first comes back after half of his time, and then all have one.
+_LATE = 2.4
 _SHORTEST = 20  # seconds that the PBX grants at least
 _SLOWEST = 120  # accounts a second, at least: else something is wrong
 
