@@ -16,6 +16,10 @@ class GracefulH2Connection(H2Connection):
     push, and h2 would keep the long authorization header out of HPACK's table.
     """
 
+    # How many closed streams it tells from streams that never were. One that we have reset may still be answered, for a
+    # round trip or so; more of them is memory for nothing: h2's own 65,536 are 10 MB a connection.
+    MAX_CLOSED_STREAMS = 4096
+
     def __init__(self) -> None:
         super().__init__(
             H2Configuration(
