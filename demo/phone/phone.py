@@ -33,7 +33,10 @@ class Phone:
     """One SIP user agent. It starts asleep: no socket is open before ``start()`` or ``wake()``.
 
     It refreshes nothing by itself: what it sends is what the script says. Times in ``messages`` are UNIX seconds.
+    ``media`` is how this kind of phone wants its RTP, as of ``nightbell device set --media``.
     """
+
+    media = "plain"
 
     def __init__(
         self,

@@ -72,11 +72,10 @@ class Scene:
     ) -> Handset:
         """A device of Bob's, registered at Nightbell, and ready to be woken later unless ``push`` is False.
 
-        ``server`` is where it sends to, if not to Nightbell itself; a ``kind`` of phone that is no browser has to say so
-        when it speaks SIP over WebSocket.
+        ``server`` is where it sends to, if not to Nightbell itself.
         """
         stack = self.stack
-        device = await stack.add_device(name, person, provider, "plain" if kind is Phone else "auto")
+        device = await stack.add_device(name, person, provider, kind.media)
         phone = self._phones(
             device.id,
             device.password,
