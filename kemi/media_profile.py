@@ -11,8 +11,19 @@ from enum import Enum
 
 from kemi.sdp import Description
 
-# "replace-*" hides the far end's addresses. rtpengine remembers what it offered to whom, so answers need no more.
-ANSWER = "replace-origin replace-session-connection"
+# "replace-*" hides the far end's addresses; without the padding of SDES keys some phones take one of 46 octets for one of 44.
+# rtpengine remembers what it offered to whom, so answers need no more.
+ANSWER = "replace-origin replace-session-connection SDES-pad"
+
+# Not all that rtpengine has: some of its suites do not encrypt at all, and nobody uses the others.
+_SUITES = (
+    "AES_CM_128_HMAC_SHA1_80",
+    "AEAD_AES_256_GCM",
+    "AEAD_AES_128_GCM",
+    "AES_256_CM_HMAC_SHA1_80",
+    "AES_CM_128_HMAC_SHA1_32",
+)
+_OFFER = " ".join((ANSWER, *(f"SDES-only-{suite}" for suite in _SUITES)))
 
 # What rtpengine can transcode.
 CODECS = ("opus", "PCMU", "PCMA", "G722")
@@ -55,12 +66,12 @@ def leg_of(description: Description) -> Leg:
 
 def offer(description: Description, to: Leg, sender: Sequence[str] = (), receiver: Sequence[str] = ()) -> str:
     """The flags to hand an offer on with; ``sender`` and ``receiver`` are the two sides' codec policies, empty: any codec."""
-    return " ".join((ANSWER, _PROTOCOL[to], _WAY[to], *_codecs(description, to, sender, receiver)))
+    return " ".join((_OFFER, _PROTOCOL[to], _WAY[to], *_codecs(description, to, sender, receiver)))
 
 
 def offer_again(description: Description, to: Leg) -> str:
     """The flags for an offer within a call; rtpengine remembers the protocol, which may be another than ``to`` usually has."""
-    return " ".join((ANSWER, _WAY[to], *_codecs(description, to, (), ())))
+    return " ".join((_OFFER, _WAY[to], *_codecs(description, to, (), ())))
 
 
 def refusal(description: Description, to: Leg, receiver: Sequence[str] = ()) -> str:

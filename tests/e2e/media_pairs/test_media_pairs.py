@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from demo.phone import Phone
+from tests.e2e.pbx_setup import pbx_set
 from tests.e2e.relay import nothing_relayed
 from tests.e2e.scene import (
     ALICE,
@@ -65,6 +68,34 @@ async def test_an_sdes_device_is_called_by_the_pbx(scene: Scene) -> None:
     assert incoming.audio.unopened == 0
     await hang_up(outgoing, incoming)
     await nothing_relayed(scene.stack)
+
+
+@pytest.mark.parametrize("direction", ["in", "out"])
+async def test_an_sdes_device_is_never_offered_a_suite_that_does_not_encrypt(
+    scene: Scene, direction: str
+) -> None:
+    await scene.extension()
+    bob, alice = await device(scene, "sdes"), await scene.caller()
+    # So that a hold is a re-INVITE for Bob's phone, too.
+    with pbx_set(scene.stack.pbx, BOB, "endpoint", moh_passthrough="yes"):
+        if direction == "in":
+            outgoing = await alice.call(BOB)
+            ours = incoming = await bob.phone.incoming()
+        else:
+            ours = outgoing = await bob.phone.call(ALICE)
+            incoming = await alice.incoming()
+        await answered(outgoing, incoming)
+        assert (await (outgoing if direction == "in" else incoming).hold()).status == 200
+        await bob.phone.until(lambda: ours.held_by_peer, what="held by the PBX")
+        assert (await (outgoing if direction == "in" else incoming).resume()).status == 200
+        await assert_they_hear_each_other(outgoing, incoming)
+
+        offered = [m for m in bob.phone.messages if m.direction == "in" and b"a=crypto:" in m.message.body]
+        assert len(offered) == 3
+        suites = {suite for each in offered for suite in re.findall(rb"a=crypto:\d+ (\w+)", each.message.body)}
+        assert b"AES_CM_128_HMAC_SHA1_80" in suites
+        assert not [suite for suite in suites if suite.startswith((b"NULL", b"F8"))]
+    await hang_up(outgoing, incoming)
 
 
 async def test_an_sdes_device_calls_the_pbx(scene: Scene) -> None:

@@ -14,6 +14,7 @@ _MODULES = Path("/usr/lib/baresip/modules")
 _CONFIG = """\
 net_interface {address}
 sip_listen {address}:0
+sip_cafile {authority}
 module_path {modules}
 audio_player aubridge,echo
 audio_source aubridge,echo
@@ -21,6 +22,7 @@ audio_alert aubridge,alert
 ringback_disabled yes
 module stdio.so
 module g711.so
+module srtp.so
 module aubridge.so
 module uuid.so
 module account.so
@@ -28,20 +30,36 @@ module_app menu.so
 """
 _ACCOUNT = (
     "<sip:{device.id}@{device.domain};transport={transport}>;auth_user={device.id};auth_pass={device.password}"
-    ';outbound="sip:{server}:{port};transport={transport}";regint=600;answermode=auto;audio_codecs=PCMU,PCMA\n'
+    ';outbound="sip:{server}:{port};transport={transport}";regint=600;answermode=auto;audio_codecs=PCMU,PCMA{encryption}\n'
 )
 
 
 class Baresip:
-    """One installation of it, in a folder of its own; it runs between ``start`` and ``stop``."""
+    """One installation of it, in a folder of its own; it runs between ``start`` and ``stop``.
 
-    def __init__(self, folder: Path, stack: Stack, device: DemoDevice, transport: str = "udp") -> None:
+    ``encryption`` is of its audio: ``srtp-mand`` for SDES and nothing else.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        stack: Stack,
+        device: DemoDevice,
+        transport: str = "udp",
+        encryption: str = "",
+    ) -> None:
         self.log = folder / "baresip.log"
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
         server, port = stack.sip_address(transport)
-        account = _ACCOUNT.format(device=device, transport=transport, server=server, port=port)
-        config = _CONFIG.format(address=stack.address, modules=_MODULES)
+        account = _ACCOUNT.format(
+            device=device,
+            transport=transport,
+            server=server,
+            port=port,
+            encryption=encryption and f";mediaenc={encryption}",
+        )
+        config = _CONFIG.format(address=stack.address, authority=stack.tls_ca, modules=_MODULES)
         for name, text in (("config", config), ("accounts", account), ("uuid", str(uuid.uuid4()))):
             (folder / name).write_text(text, encoding="utf-8")
 

@@ -86,3 +86,26 @@ async def test_a_strangers_phone_is_woken_and_answers(scene: Scene, tmp_path: Pa
         assert await echoes(call)
         assert (await call.hangup()).status == 200
     await scene.story("push-sent", "register", "answered", "bye")
+
+
+@pytest.mark.parametrize("direction", ["in", "out"])
+async def test_a_strangers_phone_encrypts_by_sdes_over_tls(
+    scene: Scene, tmp_path: Path, direction: str
+) -> None:
+    stack = scene.stack
+    await scene.extension()
+    device = await stack.add_device("desk phone", "bob", media="sdes")
+    alice = await scene.caller()
+    async with Baresip(tmp_path, stack, device, "tls", encryption="srtp-mand") as baresip:
+        await baresip.start(*([f"/dial {ALICE}"] if direction == "out" else []))
+        call: Call
+        if direction == "out":
+            call = await alice.incoming()
+        else:
+            await stack.eventually(lambda: stack.bindings(device.id), "baresip is registered")
+            call = await alice.call(BOB)
+        await call.answered()
+
+        assert await echoes(call)
+        assert (await call.hangup()).status == 200
+    assert "SRTP is Enabled" in baresip.log.read_text(encoding="utf-8", errors="replace")

@@ -106,6 +106,7 @@ async def test_nothing_is_transcoded_when_both_know_a_codec(scene: Scene) -> Non
     await answered(outgoing, incoming)
     assert isinstance(incoming.audio, WebRtcAudio)
     assert incoming.audio.codec == "PCMU"
+    assert "a=crypto:" not in incoming.audio.remote
     await hang_up(outgoing, incoming)
 
 
