@@ -92,7 +92,9 @@ async def test_an_sdes_device_is_never_offered_a_suite_that_does_not_encrypt(
 
         offered = [m for m in bob.phone.messages if m.direction == "in" and b"a=crypto:" in m.message.body]
         assert len(offered) == 3
-        suites = {suite for each in offered for suite in re.findall(rb"a=crypto:\d+ (\w+)", each.message.body)}
+        suites = {
+            suite for each in offered for suite in re.findall(rb"a=crypto:\d+ (\w+)", each.message.body)
+        }
         assert b"AES_CM_128_HMAC_SHA1_80" in suites
         assert not [suite for suite in suites if suite.startswith((b"NULL", b"F8"))]
     await hang_up(outgoing, incoming)
