@@ -79,15 +79,14 @@ async def test_an_sdes_device_is_never_offered_a_suite_that_does_not_encrypt(
     # So that a hold is a re-INVITE for Bob's phone, too.
     with pbx_set(scene.stack.pbx, BOB, "endpoint", moh_passthrough="yes"):
         if direction == "in":
-            outgoing = await alice.call(BOB)
-            ours = incoming = await bob.phone.incoming()
+            outgoing, incoming = await alice.call(BOB), await bob.phone.incoming()
         else:
-            ours = outgoing = await bob.phone.call(ALICE)
-            incoming = await alice.incoming()
+            outgoing, incoming = await bob.phone.call(ALICE), await alice.incoming()
         await answered(outgoing, incoming)
-        assert (await (outgoing if direction == "in" else incoming).hold()).status == 200
+        ours, theirs = bob.phone.calls[0], alice.calls[0]
+        assert (await theirs.hold()).status == 200
         await bob.phone.until(lambda: ours.held_by_peer, what="held by the PBX")
-        assert (await (outgoing if direction == "in" else incoming).resume()).status == 200
+        assert (await theirs.resume()).status == 200
         await assert_they_hear_each_other(outgoing, incoming)
 
         offered = [m for m in bob.phone.messages if m.direction == "in" and b"a=crypto:" in m.message.body]
