@@ -67,16 +67,21 @@ class DemoDevice:
 
 
 class Stack:
-    """One such folder, with the media relays of these names.
+    """One such folder, with the media relays of these names; the phone in the page speaks SIP by ``phone_scheme``.
 
     What runs outlives this object; another one for the same folder finds it again.
     """
 
     def __init__(
-        self, home: Path, address: str = "127.0.0.1", relays: tuple[str, ...] = ("rtpengine",)
+        self,
+        home: Path,
+        address: str = "127.0.0.1",
+        relays: tuple[str, ...] = ("rtpengine",),
+        phone_scheme: str = "wss",
     ) -> None:
         self.home = home.absolute()
         self.relays = relays
+        self.phone_scheme = phone_scheme
         self.address = address
         self.domain = DOMAIN
         self.pbx = TestPbx(self.home / "pbx", address)
@@ -401,7 +406,7 @@ class Stack:
                     "relay_max": RELAY_OF_TURN[1],
                 },
                 "web": {"address": self.address, "port": ports["web"]},
-                "phone": {"websocket": f"wss://{self.address}:{ports['wss']}"},
+                "phone": {"websocket": f"{self.phone_scheme}://{self.address}:{ports[self.phone_scheme]}"},
                 "push.apns": {
                     "server": apns["server"],
                     "port": apns["port"],

@@ -24,6 +24,7 @@ from demo.stack import DemoDevice, Stack
 CALLER, CALLEE = "1001", "1002"
 USER = "bob"
 DEVICE_NAME = "Bob's phone"
+VISITOR, VISITOR_USER, VISITOR_DEVICE = "1005", "erin", "Erin's browser"  # for whoever tries the demo
 COMPANY = {
     "apns": "Apple's push service (APNs)",
     "fcm": "Google's push service (FCM)",
@@ -44,11 +45,13 @@ _EXPECTED = (AssertionError, DomainError, HostError, PhoneError, SandboxError, S
 def play(home: Path, provider: str = "apns") -> int:
     """Start what does not run, make the call, print its journal; the exit status. The stack stays up."""
     began = time.monotonic()
-    stack = Stack(home)
+    # Without TLS: no browser trusts a certificate that was made here, and loopback needs none.
+    stack = Stack(home, phone_scheme="ws")
     click.echo(f"Starting a PBX, a push provider and Nightbell on loopback, in {stack.home}\n")
     try:
         _start(stack, began)
         asyncio.run(_Play(stack, provider).run())
+        link = asyncio.run(_visitors_link(stack))
     except _EXPECTED as error:
         click.echo(f"\nThe demo failed: {error}", err=True)
         click.echo(f"Logs: {stack.home / 'log'} and {stack.pbx.log}. `make down` stops everything.", err=True)
@@ -58,6 +61,11 @@ def play(home: Path, provider: str = "apns") -> int:
     click.echo(f"\nDone in {time.monotonic() - began:.1f} s. Everything stays up until `make down`:")
     for line in _addresses(stack):
         click.echo(f"  {line}")
+    click.echo(
+        f"\nA phone for you: open this once, in a browser on this machine.\n\n    {link}\n\n"
+        f"Then you are Erin, extension {VISITOR}. Call {CALLER}: Alice's machine answers and sends back what it hears.\n"
+        "Call 602: it hangs up, and Alice calls you. Later the browser stays Erin's phone; a new link takes it elsewhere."
+    )
     return 0
 
 
@@ -111,6 +119,24 @@ def _addresses(stack: Stack) -> Iterator[str]:
     yield f"Command    .venv/bin/nightbell journal show latest --home {stack.home}"
 
 
+async def _visitors_link(stack: Stack) -> str:
+    """A fresh link to Erin's browser. The one that was set up before stays what it is until this one is used."""
+    with stack.store.read() as session:
+        found = [d.id for d in people.list_devices(session) if d.name == VISITOR_DEVICE]
+    device = found[0] if found else (await stack.add_device(VISITOR_DEVICE, VISITOR_USER, "webpush")).id
+    await stack.wait_registered(await _connection(stack, VISITOR, VISITOR_USER), within=15.0)
+    return stack.link(device)
+
+
+async def _connection(stack: Stack, extension: str, user: str) -> str:
+    """The id of the connection that is this extension; it is made if there is none."""
+    with stack.store.read() as session:
+        for connection in connections.list_connections(session):
+            if connection.user == extension:
+                return connection.id
+    return await stack.add_connection(extension, user)
+
+
 class _Play:
     """One performance. Times are shown in milliseconds since Alice dialled."""
 
@@ -121,7 +147,7 @@ class _Play:
     async def run(self) -> None:
         stack = self.stack
         device = await self._device()
-        connection = await self._connection()
+        connection = await _connection(stack, CALLEE, USER)
         await stack.wait_registered(connection, within=15.0)
         click.echo(f"\nNightbell is registered at Asterisk as {CALLEE}, on Bob's behalf.")
         async with AsyncExitStack() as closing:
@@ -156,13 +182,6 @@ class _Play:
         for device_id in old:
             await self.stack.remove_device(device_id)
         return await self.stack.add_device(DEVICE_NAME, USER, self.provider)
-
-    async def _connection(self) -> str:
-        with self.stack.store.read() as session:
-            for connection in connections.list_connections(session):
-                if connection.user == CALLEE:
-                    return connection.id
-        return await self.stack.add_connection(CALLEE, USER)
 
     async def _put_to_sleep(self, bob: Phone, device: DemoDevice) -> None:
         """The app is opened once, which tells Nightbell its push token, and closed again."""

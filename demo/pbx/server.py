@@ -149,10 +149,18 @@ class TestPbx:
 
     def voicemails(self) -> list[tuple[str, str]]:
         """The calls that went on past Dial since the start: extension and DIALSTATUS, in order."""
+        return re.findall(r"nightbell-voicemail (\S+) (\S+)", self._output())
+
+    def keys(self) -> list[str]:
+        """The keys that were pressed in each call to 603 since the start, in order."""
+        return re.findall(r"nightbell-keys (\S*)", self._output())
+
+    def _output(self) -> str:
+        """What the dial plan has said, without the lines in which Asterisk shows a step before it is done."""
         if not self.log.exists():
-            return []
-        text = self.log.read_text(encoding="utf-8", errors="replace")
-        return re.findall(r"nightbell-voicemail (\S+) (\S+)", _only_output(text))
+            return ""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(line for line in lines if "Executing [" not in line)
 
     @property
     def _config(self) -> Path:
@@ -183,11 +191,6 @@ class TestPbx:
         for template in _TEMPLATES.glob("*.conf"):
             text = templates.get_template(template.name).render(values)
             write_private(self.home / "etc" / template.name, text)
-
-
-def _only_output(log: str) -> str:
-    """Without the lines in which Asterisk shows the dial plan's step before it is done."""
-    return "\n".join(line for line in log.splitlines() if "Executing [" not in line)
 
 
 def _load_identity(path: Path, address: str) -> _Identity:

@@ -13,9 +13,9 @@ from tests.e2e.scene import Scene
 
 
 @pytest_asyncio.fixture
-async def browser(scene: Scene, tmp_path: Path) -> AsyncIterator[BrowserContext]:
+async def browser(tmp_path: Path) -> AsyncIterator[BrowserContext]:
     """Chromium with a fresh profile."""
-    async with chromium(scene.stack, tmp_path) as browser:
+    async with chromium(tmp_path) as browser:
         yield browser
 
 
