@@ -35,6 +35,9 @@ class _Lane:
     provider: Provider
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONCURRENCY))
     breaker: Breaker = field(default_factory=Breaker)
+    gate: asyncio.Lock = field(
+        default_factory=asyncio.Lock
+    )  # one alone waits for the next probe, the others for it
     inside: int = 0
 
 
@@ -134,10 +137,9 @@ class Dispatcher:
         """Attempt after attempt; the latest verdict is left in ``last`` for when the deadline cuts in."""
         pause = FIRST_PAUSE
         while True:
-            if (wait := lane.breaker.wait(self._clock())) > 0:
-                await asyncio.sleep(wait)
-                continue
             async with lane.slots:
+                if lane.breaker.is_open:
+                    await self._turn(lane)
                 verdict = await self._attempt(lane, token, notice)
             last[0] = verdict
             if verdict.outcome is not Outcome.RETRY or verdict.reason == "internal-error":
@@ -149,6 +151,16 @@ class Dispatcher:
             if self._clock() + rest >= notice.deadline:
                 return verdict
             await asyncio.sleep(rest)
+
+    async def _turn(self, lane: _Lane) -> None:
+        """Wait until this push may ask a provider that does not answer. Thousands that looked at the clock themselves, once a
+        second and all at once, would hold up the other providers.
+        """
+        async with lane.gate:
+            wait = lane.breaker.wait(self._clock())
+            while wait > 0:
+                await asyncio.sleep(wait)
+                wait = lane.breaker.wait(self._clock())
 
     async def _attempt(self, lane: _Lane, token: PushToken, notice: PushNotice) -> Verdict:
         try:

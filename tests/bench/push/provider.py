@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import resource
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from control.domain.push import Outcome, PushNotice, PushToken, Verdict
 from control.push.apns.settings import ApnsKey, ApnsSettings
@@ -79,6 +82,12 @@ def running(home: Path, progress: Progress) -> Iterator[Provider]:
     finally:
         process.terminate()
         process.wait(timeout=10)
+
+
+def quiet() -> None:
+    """Nothing but warnings, in this process."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    logging.getLogger("aioapns").setLevel(logging.ERROR)  # it tells of every wait
 
 
 def notice(seconds: float) -> PushNotice:

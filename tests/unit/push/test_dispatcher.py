@@ -198,6 +198,44 @@ async def test_p4_while_a_provider_is_down_it_is_asked_seldom() -> None:
     assert provider.asked < 210
 
 
+async def test_p4_while_a_provider_is_down_those_who_wait_for_it_do_not_wake_each_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks, look = 0, Breaker.wait
+
+    def counting(breaker: Breaker, now: float) -> float:
+        nonlocal looks
+        looks += 1
+        return look(breaker, now)
+
+    provider = FakeProvider("apns", says(DOWN))
+    dispatcher = Dispatcher([provider])
+    async with asyncio.timeout(5):
+        while not dispatcher.state()["apns"]["silent"]:
+            await dispatcher.dispatch(APNS_TOKEN, notice(0.1))
+    monkeypatch.setattr(Breaker, "wait", counting)
+    asked = provider.asked
+    await asyncio.gather(*(dispatcher.dispatch(APNS_TOKEN, notice(2 * PROBE_EVERY)) for _ in range(1000)))
+    assert asked < provider.asked < asked + 4
+    assert looks < 20
+
+
+async def test_p4_all_who_waited_are_sent_when_the_provider_is_back() -> None:
+    up = False
+
+    async def answer(_: int) -> Verdict:
+        return DELIVERED if up else DOWN
+
+    dispatcher = Dispatcher([FakeProvider("apns", answer)])
+    waiting = [asyncio.create_task(dispatcher.dispatch(APNS_TOKEN, notice(10))) for _ in range(1000)]
+    async with asyncio.timeout(5):
+        while not dispatcher.state()["apns"]["silent"]:  # noqa: ASYNC110  the breaker opens in its own time
+            await asyncio.sleep(0.01)
+    up = True
+    assert {verdict.outcome for verdict in await asyncio.gather(*waiting)} == {Outcome.DELIVERED}
+    assert dispatcher.inside("apns") == 0
+
+
 WRONG = Verdict(Outcome.MISCONFIGURED, 403, "InvalidProviderToken", advice="Check the key")
 
 
