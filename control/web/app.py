@@ -7,7 +7,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, jsonify, render_template, request
-from flask_limiter import Limiter
+from flask_limiter import Limiter, RateLimitExceeded
 from flask_limiter.util import get_remote_address
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from werkzeug.exceptions import HTTPException, NotFound, SecurityError
@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException, NotFound, SecurityError
 from control.domain.errors import AmbiguousError, DomainError, GoneError, NotFoundError
 from control.settings import LOOPBACK_NAMES, Settings
 from control.store.session import Store
-from control.web import api, device_pages, device_tokens, devices, health, live, pages
+from control.web import api, device_login, device_pages, device_tokens, devices, health, live, pages
 from control.web.phone import api as phone_api
 from control.web.phone import pages as phone_pages
 
@@ -54,7 +54,7 @@ def create_app(
     app.register_blueprint(pages.blueprint(opened, clock))
     app.register_blueprint(device_pages.blueprint(settings, opened, clock))
     app.register_blueprint(device_tokens.blueprint(settings, opened, limiter, clock))
-    app.register_blueprint(phone_api.blueprint(settings, opened, clock))
+    app.register_blueprint(phone_api.blueprint(settings, opened, limiter, clock))
     app.register_blueprint(phone_pages.blueprint(settings))
     if phone not in own:
         app.before_request(lambda: _only_the_phone(phone))
@@ -66,6 +66,7 @@ def create_app(
     app.after_request(_with_headers)
     app.register_error_handler(DomainError, _domain_error)
     app.register_error_handler(SecurityError, _untrusted_host)
+    app.register_error_handler(RateLimitExceeded, lambda _: _slow_down(limiter))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(OperationalError, _database_error)
     app.register_error_handler(ProgrammingError, _database_error)
@@ -111,6 +112,12 @@ def _http_error(error: HTTPException) -> tuple[Response | str, int]:
     return _answer(
         error.code or 500, (error.name or "error").lower().replace(" ", "-"), error.description or ""
     )
+
+
+def _slow_down(limiter: Limiter) -> tuple[Response | str, int, dict[str, str]]:
+    seconds = device_login.seconds_to_wait(limiter)
+    message = f"Too many attempts with a credential that is not valid: wait {seconds} seconds."
+    return *_answer(429, "too-many-requests", message), {"Retry-After": str(seconds)}
 
 
 def _database_error(_: Exception) -> tuple[Response | str, int]:

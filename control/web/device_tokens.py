@@ -13,9 +13,8 @@ from control.push.providers import names, vapid_key
 from control.services import token_form, tokens
 from control.settings import Settings
 from control.store.session import Store
-from control.web.device_login import device_of_request, who_asks
+from control.web.device_login import device_of_request, failures_limited
 
-FAILURES = "10 per minute"  # of one device's from one place; then 429
 LARGEST = 64 * 1024  # bytes of a request
 
 
@@ -23,9 +22,7 @@ def blueprint(settings: Settings, store: Store, limiter: Limiter, clock: Callabl
     """The routes, on this store."""
     routes = Blueprint("device_tokens", __name__, url_prefix="/api/device/tokens")
     providers, vapid, domain = names(settings.push), vapid_key(settings.push), settings.edge.domain
-    limited = limiter.limit(
-        FAILURES, key_func=who_asks, deduct_when=lambda response: response.status_code == 401
-    )
+    limited = failures_limited(limiter)
 
     @routes.get("")
     @limited

@@ -9,19 +9,20 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
+from flask_limiter import Limiter
 
 from control.domain.errors import InvalidFieldError
 from control.domain.secret import Secret
 from control.services import phone_links
 from control.settings import Settings
 from control.store.session import Store
-from control.web.device_login import device_of_request
+from control.web.device_login import device_of_request, failures_limited
 from control.web.phone.account import Accounts
 
 _LONGEST = 200  # characters of a code; ours has 32
 
 
-def blueprint(settings: Settings, store: Store, clock: Callable[[], float]) -> Blueprint:
+def blueprint(settings: Settings, store: Store, limiter: Limiter, clock: Callable[[], float]) -> Blueprint:
     """The routes, on this store."""
     routes = Blueprint("phone_api", __name__, url_prefix="/api/phone")
     accounts = Accounts(settings)
@@ -34,6 +35,7 @@ def blueprint(settings: Settings, store: Store, clock: Callable[[], float]) -> B
         return jsonify({**account, "password": password.reveal()})
 
     @routes.get("/account")
+    @failures_limited(limiter)
     def account() -> Response:
         with store.read() as session:
             return jsonify(accounts.of(device_of_request(session, settings.edge.domain), clock()))

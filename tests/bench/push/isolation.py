@@ -43,22 +43,24 @@ async def measure(provider: Provider, progress: Progress, scale: float) -> list[
                 )
                 for hangs in (True, False)
             ]
-            hung, well = await asyncio.gather(*map(asyncio.wrap_future, both))
+            (hung, cost), (well, usual) = await asyncio.gather(*map(asyncio.wrap_future, both))
             found = list(zip(hung, well, strict=True))
             provider.client.clear_orders("apns")
-            said = [median(side) for side in zip(*found, strict=True)]
-            progress.step(f"round {number + 1}: p99 {said[0]:.2f} ms while APNs hangs, {said[1]:.2f} ms else")
+            progress.step(
+                f"round {number + 1}: p99 {median(hung):.2f} ms and {cost:.2f} s of CPU while APNs hangs, "
+                f"{median(well):.2f} ms and {usual:.2f} s else"
+            )
             pairs += found if number else []
     return [against("push.isolation_p99_ms", "ms", "APNs well", pairs, 1.1)]
 
 
-def _of_a_process(provider: Provider, hangs: bool, begin: float, seconds: int) -> list[float]:
-    """The p99 of each second, in ms."""
+def _of_a_process(provider: Provider, hangs: bool, begin: float, seconds: int) -> tuple[list[float], float]:
+    """The p99 of each second, in ms; and what CPU all took, in seconds."""
     quiet()
     return asyncio.run(_push(provider, hangs, begin, seconds))
 
 
-async def _push(provider: Provider, hangs: bool, begin: float, seconds: int) -> list[float]:
+async def _push(provider: Provider, hangs: bool, begin: float, seconds: int) -> tuple[list[float], float]:
     iphone, android = provider.phone("apns"), provider.phone("fcm")
     dispatcher = Dispatcher([ApnsProvider(provider.apns_settings()), FcmProvider(provider.fcm_settings())])
     await dispatcher.start()
@@ -72,11 +74,14 @@ async def _push(provider: Provider, hangs: bool, begin: float, seconds: int) -> 
     try:
         await asyncio.gather(*(send() for _ in range(10)))  # as many connections as such a rate needs
         await asyncio.sleep(max(0.0, begin - time.time()))
+        before = time.process_time()
         waiting += [asyncio.create_task(dispatcher.dispatch(iphone, notice(100))) for _ in range(_WAKES)]
         taken = await paced(send, seconds * _PER_SECOND, _PER_SECOND)
+        cpu = time.process_time() - before
     finally:
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
         await dispatcher.close()
-    return [percentile(taken[n : n + _PER_SECOND], 99) for n in range(0, len(taken), _PER_SECOND)]
+    seconds_p99 = [percentile(taken[n : n + _PER_SECOND], 99) for n in range(0, len(taken), _PER_SECOND)]
+    return seconds_p99, cpu

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,15 +26,6 @@ from kemi.wire import ConnectionDoc, RefreshEvent, RegisterEvent, UpstreamEvent
 DOMAIN = "nightbell.test"
 KEY = bytes(range(32))
 TOKEN = PushToken("apns", "org.example.phone.voip", "production", "aa11")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    url = f"sqlite:///{tmp_path}/control.db"
-    initialise(tmp_path, url)
-    store = Store.open(url, tmp_path)
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,11 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from control import settings
 from control.push.webpush.vapid import public_key
-from control.services import installation, people, registrations, tokens
+from control.services import people, registrations, tokens
 from control.store.session import Store
-from control.web.app import create_app
+from tests.integration.web.conftest import NOW
 
-NOW = 1_700_000_100.0
 DOMAIN = "example.org"
 SETTINGS: dict[str, Any] = {
     "edge": {"domain": DOMAIN},
@@ -36,17 +33,8 @@ KEYS = {
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    url = f"sqlite:///{tmp_path}/state/control.db"
-    installation.initialise(tmp_path, url)
-    store = Store.open(url, tmp_path)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def client(store: Store, tmp_path: Path) -> FlaskClient:
-    return create_app(settings.parse(SETTINGS, tmp_path), store, lambda: NOW).test_client()
+def tables() -> dict[str, Any]:
+    return SETTINGS
 
 
 class Phone:

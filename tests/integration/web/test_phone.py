@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from control import settings
 from control.domain.secret import Secret
 from control.push.webpush.vapid import public_key
-from control.services import installation, people, phone_links
+from control.services import people, phone_links
 from control.store.session import Store
 from control.web.app import create_app
+from tests.integration.web.conftest import NOW, basic
 
-NOW = 1_700_000_100.0
 PUBLIC = "https://phone.example.org"
 SETTINGS: dict[str, Any] = {
     "edge": {"domain": "example.org"},
@@ -28,17 +27,8 @@ SETTINGS: dict[str, Any] = {
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    url = f"sqlite:///{tmp_path}/state/control.db"
-    installation.initialise(tmp_path, url)
-    store = Store.open(url, tmp_path)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def client(store: Store, tmp_path: Path) -> FlaskClient:
-    return create_app(settings.parse(SETTINGS, tmp_path), store, lambda: NOW).test_client()
+def tables() -> dict[str, Any]:
+    return SETTINGS
 
 
 @pytest.fixture
@@ -51,10 +41,6 @@ def code(store: Store) -> Secret:
 
 def redeem(client: FlaskClient, code: object) -> Any:
     return client.post("/api/phone/redeem", json={"code": code}, base_url=PUBLIC)
-
-
-def basic(user: str, password: str) -> dict[str, str]:
-    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
 def test_u3_a_link_is_redeemed_for_an_account_once(client: FlaskClient, code: Secret) -> None:
@@ -127,6 +113,36 @@ def test_an_account_is_told_to_nobody_else(client: FlaskClient, headers: dict[st
     assert answer.status_code == 401
     assert answer.json is not None
     assert "new link" in answer.json["error"]["message"]
+
+
+def test_who_guesses_a_password_is_slowed_down_and_told_for_how_long(
+    client: FlaskClient, code: Secret
+) -> None:
+    account = redeem(client, code.reveal()).json
+    device, password = account["device"], account["password"]
+
+    def ask(path: str, password: str, **options: Any) -> TestResponse:
+        return client.get(path, headers=basic(device, password), **options)
+
+    paths = ["/api/phone/account", "/api/device/tokens"] * 5  # one count, whatever is asked for
+    assert {ask(path, "guessed").status_code for path in paths} == {401}
+    slowed = ask("/api/phone/account", password)
+    assert slowed.status_code == 429
+    assert slowed.json is not None
+    wait = int(slowed.headers["Retry-After"])
+    assert 0 < wait <= 61
+    assert slowed.json["error"] == {
+        "id": "too-many-requests",
+        "message": f"Too many attempts with a credential that is not valid: wait {wait} seconds.",
+    }
+    elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
+    assert ask("/api/phone/account", password, environ_overrides=elsewhere).status_code == 200
+
+
+def test_an_account_may_be_asked_for_however_often(client: FlaskClient, code: Secret) -> None:
+    account = redeem(client, code.reveal()).json
+    headers = basic(account["device"], account["password"])
+    assert {client.get("/api/phone/account", headers=headers).status_code for _ in range(30)} == {200}
 
 
 def test_under_its_public_name_there_is_the_phone_and_nothing_else(client: FlaskClient) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html.parser
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,22 +19,7 @@ from control.services import connections, heartbeat, installation, journal, peop
 from control.store.session import Store
 from control.web import device_pages
 from control.web.app import create_app
-
-NOW = 1_700_000_100.0
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    url = f"sqlite:///{tmp_path}/state/control.db"
-    installation.initialise(tmp_path, url)
-    store = Store.open(url, tmp_path)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def client(store: Store, tmp_path: Path) -> FlaskClient:
-    return create_app(settings.parse({}, tmp_path), store, lambda: NOW).test_client()
+from tests.integration.web.conftest import NOW
 
 
 def record(store: Store, call: str = "k3f9a2", at: float = NOW - 50, caller: str = "1001") -> None:
