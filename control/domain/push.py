@@ -105,7 +105,8 @@ class Verdict:
     name of the push. ``retry_after`` is in seconds from now; ``unregistered_at`` UNIX time in seconds: the
     token was known to be dead then, a registration after it revives it. ``environment`` is where the token was found
     when it was not in its own, ``quarantine`` says that it was found nowhere (P2). ``advice`` is what an administrator
-    has to do about ``misconfigured``, as a sentence.
+    has to do about ``misconfigured``, as a sentence. ``server`` is who answered, where each token names a server of its own
+    (Web Push): what it says of us holds for that server alone.
     """
 
     outcome: Outcome
@@ -117,13 +118,17 @@ class Verdict:
     environment: str = ""
     quarantine: bool = False
     advice: str = ""
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PushTrouble:
-    """All pushes of an app fail by our own fault since ``at`` (UNIX seconds), as ``text`` says; empty: that is over."""
+    """All pushes of one kind fail by our own fault since ``at`` (UNIX seconds), as ``text`` says; empty: that is over.
+
+    ``about`` is their app, or the server that they go to.
+    """
 
     provider: str
-    app: str
+    about: str
     at: float
     text: str = ""

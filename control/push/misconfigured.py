@@ -1,4 +1,4 @@
-"""Which apps' pushes fail by our own fault: told once to whoever raises alarms, and told when it is over."""
+"""Which pushes fail by our own fault: told once to whoever raises alarms, and told when it is over."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ log = structlog.get_logger("push.dispatcher")
 
 
 class Misconfigured:
-    """``tell`` gets a PushTrouble when it begins, its text when that changes, and one without a text when it is over."""
+    """By app, or by server where each token names its own. ``tell`` gets a PushTrouble when it begins, its text when that
+    changes, and one without a text when it is over.
+    """
 
     def __init__(self, tell: Callable[[PushTrouble], None]) -> None:
         self._tell = tell
         self._told: dict[
             tuple[str, str], tuple[float, bool]
-        ] = {}  # by provider and app: when, and whether it stands
+        ] = {}  # by provider, and app or server: when, and whether it stands
 
     def note(self, token: PushToken, verdict: Verdict, now: float) -> None:
         """Hear of one push; ``now`` is UNIX time in seconds."""
-        about = token.provider, token.app
+        about = token.provider, verdict.server or token.app
         at, stands = self._told.get(about, (-TELL_EVERY, True))
         if verdict.outcome is Outcome.DELIVERED:
             if stands:  # or it is not known: an alarm of an earlier incarnation may stand
@@ -36,7 +38,8 @@ class Misconfigured:
             log.error(
                 "push.misconfigured",
                 provider=token.provider,
-                app=token.app,
+                about=about[1],
+                token=token.fingerprint,
                 status=verdict.status,
                 reason=verdict.reason,
             )
@@ -51,4 +54,8 @@ class Misconfigured:
 def _text(token: PushToken, verdict: Verdict) -> str:
     said = " ".join(filter(None, (str(verdict.status or ""), verdict.reason)))
     advice = f" {verdict.advice}." if verdict.advice else ""
-    return f"No push for the app {token.app} can succeed: {token.provider} {said}.{advice}"
+    if not verdict.server:
+        return f"No push for the app {token.app} can succeed: {token.provider} {said}.{advice}"
+    # Whoever has a device here chooses its server, so it is said which device's it is.
+    asked = f"asked for the token {token.fingerprint}"
+    return f"No push to {verdict.server} can succeed: {token.provider} {said}, {asked}. Others are not concerned.{advice}"

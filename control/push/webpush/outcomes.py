@@ -35,4 +35,5 @@ OUTCOMES = OutcomeTable(
         (503, ANY_REASON): Outcome.RETRY,
     }
 )
+ADVICE = "If it is a browser vendor's, check push.webpush: the contact, and that the key is the one that browsers subscribed with"
 REASONS = frozenset(reason for _, reason in OUTCOMES.rows)

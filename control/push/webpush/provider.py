@@ -6,6 +6,7 @@ import asyncio
 import re
 import ssl
 import time
+from dataclasses import replace
 
 import aiohttp
 
@@ -14,7 +15,7 @@ from control.push import https, retry_after
 from control.push.errors import UnansweredError
 from control.push.port import Clock
 from control.push.webpush import message
-from control.push.webpush.outcomes import OUTCOMES, REASONS
+from control.push.webpush.outcomes import ADVICE, OUTCOMES, REASONS
 from control.push.webpush.public_hosts import Allowed, PrivateAddressError, PublicResolver
 from control.push.webpush.settings import WebPushSettings
 from control.push.webpush.subscription import Subscription, SubscriptionError, parse
@@ -86,7 +87,7 @@ class WebPushProvider:
             if _is_private(error):
                 return Verdict(Outcome.REJECTED, reason="private-address")
             return Verdict(Outcome.RETRY, reason=error.reason)
-        return verdict(answer, self._clock())
+        return replace(verdict(answer, self._clock()), server=subscription.origin)
 
     async def _send(
         self, session: aiohttp.ClientSession, vapid: Vapid, subscription: Subscription, notice: PushNotice
@@ -120,6 +121,7 @@ def verdict(answer: https.HttpAnswer, now: float) -> Verdict:
         reason=reason,
         provider_id=_name(answer) if delivered else "",
         retry_after=retry_after.seconds(answer.retry_after, now) if outcome is Outcome.RETRY else None,
+        advice=ADVICE if outcome is Outcome.MISCONFIGURED else "",
     )
 
 

@@ -230,11 +230,11 @@ async def test_p8_a_clock_two_hours_wrong_alarms_rings_nobody_twice_and_delays_n
         assert right.outcome is Outcome.DELIVERED
         assert [push.status for push in rig.sandbox.pushes if push.token == iphone.token] == [403]
         (trouble,) = [trouble for trouble in troubles if trouble.text]
-        assert (trouble.provider, trouble.app) == ("apns", iphone.app)
+        assert (trouble.provider, trouble.about) == ("apns", iphone.app)
         assert "clock is right" in trouble.text
         rig.clock.offset = 0.0  # somebody has set it
         assert (await dispatcher.dispatch(iphone, rig.notice())).outcome is Outcome.DELIVERED
-        assert (troubles[-1].app, troubles[-1].text) == (iphone.app, "")  # over
+        assert (troubles[-1].about, troubles[-1].text) == (iphone.app, "")  # over
 
 
 async def test_p2_a_wrong_team_is_misconfigured_and_deletes_nothing(rig: Rig) -> None:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from control.domain.push import ALERT, Outcome, Purpose, PushToken
+from control.domain.push import ALERT, Outcome, Purpose, PushToken, PushTrouble
 from control.push.dispatcher import Dispatcher
 from control.push.errors import PushCredentialsError
 from control.push.webpush import vapid
 from control.push.webpush.outcomes import OUTCOMES
+from demo.sandbox import ProviderSandbox
 from demo.sandbox.webpush.errors import PUSH_ERRORS
 
 if TYPE_CHECKING:
@@ -195,6 +196,37 @@ async def test_a_subscription_made_for_an_earlier_key_is_refused_before_it_is_se
         verdict = await webpush.push(replace(rig.browser(), app=""), rig.notice())
         assert (verdict.outcome, verdict.status) == (Outcome.MISCONFIGURED, 403)
     assert rig.statuses() == [403]
+
+
+@pytest.mark.parametrize("reason", ["InvalidAuthentication", "KeyMismatch"])
+async def test_p2_a_service_that_refuses_us_accuses_only_itself(
+    rig: Rig, directory: Path, reason: str
+) -> None:
+    """Whoever has a device here may bring a subscription at a server of his own, which answers as he likes."""
+    troubles: list[PushTrouble] = []
+    strange = ProviderSandbox(rig.sandbox.address)
+    await strange.start(directory)
+    strange.order("webpush", reason=reason)
+    browser = rig.browser()
+    hostile = replace(browser, token=strange.install("webpush", browser.app))
+    async with rig.webpush() as webpush:
+        dispatcher = Dispatcher([webpush], rig.clock, trouble=troubles.append)
+        for _ in range(3):
+            verdict = await dispatcher.dispatch(hostile, rig.notice())
+            assert (verdict.outcome, verdict.quarantine) == (Outcome.MISCONFIGURED, False)
+            assert (await dispatcher.dispatch(browser, rig.notice())).outcome is Outcome.DELIVERED
+        ours, theirs = rig.sandbox.webpush_url, strange.webpush_url
+        assert [(trouble.about, bool(trouble.text)) for trouble in troubles] == [
+            (theirs, True),
+            (ours, False),
+        ]
+        assert f"No push to {theirs} can succeed" in troubles[0].text
+        assert hostile.fingerprint in troubles[0].text  # whose device that is can be found
+        assert "check push.webpush" in troubles[0].text
+        strange.clear_orders()
+        await dispatcher.dispatch(hostile, rig.notice())
+        assert (troubles[-1].about, troubles[-1].text) == (theirs, "")
+    await strange.stop()
 
 
 def browser_at(rig: Rig, endpoint: str) -> PushToken:

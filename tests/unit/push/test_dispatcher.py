@@ -261,7 +261,7 @@ async def test_an_alarm_of_an_earlier_incarnation_is_over_with_the_first_push_th
     dispatcher = Dispatcher([FakeProvider("apns", says(DELIVERED))], trouble=told.append)
     for _ in range(3):
         await dispatcher.dispatch(APNS_TOKEN, notice(5))
-    assert [(trouble.app, trouble.text) for trouble in told] == [(APNS_TOKEN.app, "")]
+    assert [(trouble.about, trouble.text) for trouble in told] == [(APNS_TOKEN.app, "")]
 
 
 async def test_p4_the_state_names_the_servers_that_do_not_answer_and_counts_what_waits() -> None:
