@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
 
-# Parameters of the device's own: where to push to is no business of a PBX (RFC 8599, 8).
-_PRIVATE = re.compile(r"\s*(?:pn-.*|app-id|pn-type|pn-tok)\s*(?:=.*)?", re.IGNORECASE | re.DOTALL)
+# Parameters of the device's own: where to push to is no business of a PBX (RFC 8599, 13). The PURR alone is made to travel.
+_PRIVATE = re.compile(r"\s*(?:pn-(?!purr\s*=).*|app-id|pn-type|pn-tok)\s*(?:=.*)?", re.IGNORECASE | re.DOTALL)
 # A semicolon that is not within quotes.
 _SEMICOLON = re.compile(r';(?=(?:[^"]*"[^"]*")*[^"]*$)')
 # An optional display name, then the URI in its brackets, then the parameters of the header.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from kemi import ksr, media, media_profile, nat, route, stray, trust, wire
+from kemi import held_request, ksr, media, media_profile, nat, purr, route, stray, trust, wire
 from kemi.call_mark import Mark
 from kemi.media_profile import Leg
 from kemi.node import Node
@@ -28,18 +28,25 @@ def request(node: Node) -> int:
     if not ksr.has_next_hop():
         ksr.follow_alias()
     trust.remove_credentials()
+    sleeper = ""
     if mark.is_device(ksr.pv("$ft")):
         trust.remove_claims()
     else:
         ksr.pv_set(_TO_DEVICE, "1")
+        # Of a device that wants to be woken; no ACK is, as nobody waits for an answer to it.
+        if purr.PARAMETER in ksr.pv("$ru") and method != "ACK":
+            sleeper = held_request.aim(node)
+            if sleeper and not ksr.tm_new():
+                return 1  # it comes again while it is held
     if method in _RECORDED:
         node.stay_in_dialog(mark)
         nat.public_contact()
     is_stray = stray.is_stray(mark)
     has_media = mark.relayed and not is_stray
     relayed = has_media and method in _SESSION
+    reply_route = "ksr_reply_dialog_media" if relayed else "ksr_reply_dialog"
     if method != "ACK":
-        ksr.tm_routes(reply="ksr_reply_dialog_media" if relayed else "ksr_reply_dialog")
+        ksr.tm_routes(reply=reply_route)
     if relayed:
         ksr.pv_set(_SENDER, _leg(mark.is_device(ksr.pv("$ft")), ksr.pv("$pr").lower()).value)
         why = media.offer_in_dialog(_leg(ksr.pv(_TO_DEVICE) == "1", media.next_hops_transport()))
@@ -56,6 +63,8 @@ def request(node: Node) -> int:
             node.events.call(mark.call, "bye")
             if has_media:
                 _tell_of_media(node, mark)
+    if sleeper:
+        return held_request.send(node, mark.call, reply_route)
     if not ksr.tm_relay() and method != "ACK":
         ksr.reply_error()
     return 1
@@ -92,11 +101,14 @@ def _astray(method: str) -> int:
     return 1
 
 
-def reply(relayed: bool) -> int:
+def reply(node: Node, relayed: bool) -> int:
     """Reply route of requests within a dialog; ``relayed``: of those that change its media."""
+    code = ksr.pv_int("$rs")
     if ksr.pv(_TO_DEVICE) == "1":
         trust.remove_claims()
-    if 100 < ksr.pv_int("$rs") < 300:
+        if code == 599:
+            held_request.given_up(node)
+    if 100 < code < 300:
         nat.public_contact()
         if relayed:
             media.answer_in_dialog(Leg(ksr.pv(_SENDER)))

@@ -110,7 +110,7 @@ def _ring(node: Node, ring: _Ring) -> int:
     if not devices and not ring.fallback:
         return _refuse(node, call, 480, "Nobody has a device on this connection")
     # Read before relaying: a device that registers by another flow meanwhile has to be found different afterwards.
-    flows = {d: flow for d in devices if (flow := _bound_by(node.device_uri(d)))}
+    flows = {d: flow for d in devices if (flow := bound_by(node.device_uri(d)))}
     plan = wake_rules.plan(ring.devices, set(flows))
 
     transaction = ksr.tm_id()
@@ -181,12 +181,13 @@ def _look_again(node: Node, call: str, transaction: str, devices: list[str], flo
         flow = flows.get(device, "") if device in rung else ""
         with wake.HeldCalls(device) as held:
             held.value = wake_rules.with_entry(held.value, Entry(transaction, call, flow, time.time()))
-        now_bound_by = _bound_by(uri)
+        now_bound_by = bound_by(uri)
         if now_bound_by != flow and now_bound_by:
             ring_held_calls(device, uri, now_bound_by)
 
 
-def _bound_by(uri: str) -> str:
+def bound_by(uri: str) -> str:
+    """The flow of the binding of ``uri`` and its REGISTER, as one word, ``""`` when there is none."""
     return wake_rules.flow_word(*ksr.binding(uri))
 
 

@@ -246,9 +246,9 @@ def tm_suspend(milliseconds: int) -> bool:
     return int(KSR.tmx.t_suspend()) > 0
 
 
-def tm_wait(milliseconds: int) -> None:
-    """Give the branches of this transaction so long to answer."""
-    KSR.tm.t_set_fr(milliseconds, milliseconds)
+def tm_wait(milliseconds: int, after_provisional: int = 0) -> None:
+    """Give the branches of this transaction so long to answer; those of an INVITE that have said 1xx ``after_provisional``."""
+    KSR.tm.t_set_fr(after_provisional or milliseconds, milliseconds)
 
 
 def tm_continue(transaction: str, route: str) -> bool:
@@ -265,6 +265,11 @@ def tm_cancelled() -> bool:
 def tm_timed_out() -> bool:
     """In a failure route: whether the winning branch ended by our own timer."""
     return int(KSR.tm.t_branch_timeout()) > 0
+
+
+def tm_was_replied() -> bool:
+    """In a failure route: whether the winning branch had any reply."""
+    return int(KSR.tm.t_branch_replied()) > 0
 
 
 def tm_reply_code() -> int:

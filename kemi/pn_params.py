@@ -112,10 +112,11 @@ def read(parameters: Mapping[str, str], offer: Offer) -> Push:
     return Push(name, tuple(tokens), note="" if rings else CANNOT_RING)
 
 
-def feature_caps(push: Push, offer: Offer, refresh_before: int = 0) -> list[str]:
+def feature_caps(push: Push, offer: Offer, refresh_before: int = 0, purr: str = "") -> list[str]:
     """The bodies of the Feature-Caps headers (RFC 6809) of the 200: what is, or with a query could be, pushed by.
 
     ``refresh_before``: the device refreshes by itself, at least this many seconds before its binding runs out (RFC 8599, 4.1.4).
+    ``purr`` is its reference for requests within dialogs (6.2.1).
     """
     names = offer.providers if push.query else (push.provider,) if push.tokens else ()
     bodies = [f'*;+sip.pns="{name}"' for name in names]
@@ -123,6 +124,8 @@ def feature_caps(push: Push, offer: Offer, refresh_before: int = 0) -> list[str]
         bodies[names.index(WEBPUSH)] += f';+sip.vapid="{offer.vapid}"'
     if refresh_before and bodies:
         bodies[0] += f';+sip.pnsreg="{refresh_before}"'
+    if purr and bodies:
+        bodies[0] += f';+sip.pnspurr="{purr}"'
     return bodies
 
 

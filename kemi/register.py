@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from kemi import auth, contact, inbound, ksr, message, mwi, pn_params, wake, wake_rules, wire
+from kemi import auth, contact, inbound, ksr, letters, mwi, pn_params, purr, wake, wake_rules, wire
 from kemi.documents import connections, devices
 from kemi.node import Node
 from kemi.pn_params import Refusal
@@ -40,7 +40,8 @@ def request(node: Node) -> int:
         ksr.append_header_to_reply(f'Warning: 399 {node.settings.domain} "{refusal.explanation}"')
         return _refuse(node, asked, arrived, device, refusal.code, refusal.phrase, refusal.explanation)
     refresh_before = asked.refresh_before if push.tokens else 0
-    for body in pn_params.feature_caps(push, node.push, refresh_before):
+    reference = purr.of(device, arrived, node.key) if push.tokens else ""
+    for body in pn_params.feature_caps(push, node.push, refresh_before, reference):
         ksr.append_header_to_reply(f"Feature-Caps: {body}")
     uri = node.device_uri(device)
     flow = ksr.remember_source()
@@ -55,13 +56,15 @@ def request(node: Node) -> int:
     if ended:
         ksr.table_remove(wake.TABLE_ENDED, device)
     calls = _ring_held_calls(node, device, flow, arrived) if result in (1, 2) else []
-    letters = message.claim(device) if result in (1, 2) else []
+    due = []
+    if result in (1, 2):
+        due = letters.claim(device, flow, arrived, (ksr.pv("$ci"), ksr.pv("$cs")))
     if result in (1, 3):
         _woke_or_slept(document)
     action = _ACTIONS.get(result, "refreshed")
-    waited = [*calls, *(letter.call for letter in letters)]
+    waited = [*calls, *(entry.call for entry in due)]
     _tell(node, asked, arrived, device, action, 200, push.note, push.tokens, waited, refresh_before)
-    message.deliver(letters)
+    letters.deliver(due)
     if result == 1:
         mwi.tell_new_binding(node, device, document.connection)
     return 1

@@ -9,8 +9,10 @@ from kemi import (
     auth,
     dialog,
     errands,
+    held_request,
     inbound,
     ksr,
+    letters,
     message,
     mwi,
     outbound,
@@ -33,8 +35,8 @@ def request(node: Node) -> int:
         node.events.count("sip-through-turn")
         return 1
     if ksr.pv_int("$Rp") == node.settings.park_port:
-        held = ksr.pv("$rm") == "MESSAGE" and wake.is_ours(node)
-        return message.hold(node) if held else wake.request(node)
+        is_letter = ksr.has_header(letters.HEADER) and wake.is_ours(node)
+        return letters.hold(node) if is_letter else wake.request(node)
     if not ksr.hops_left():
         ksr.reply_stateless(483, "Too Many Hops")
         return 1
@@ -128,14 +130,16 @@ ROUTES = {
     "ksr_branch_message": message.branch,
     "ksr_reply_message": message.reply,
     "ksr_failure_message": message.failure,
-    "ksr_continue_letter": message.go_on,
-    "ksr_reply_letter": message.letter_reply,
-    "ksr_failure_letter": message.letter_failure,
+    "ksr_failure_request": held_request.failure,
+    "ksr_continue_letter": letters.go_on,
+    "ksr_dismiss_letter": letters.dismissed,
+    "ksr_reply_letter": letters.reply,
+    "ksr_failure_letter": letters.failure,
     "ksr_reply_message_out": message.reply_out,
     "ksr_failure_message_out": message.failure_out,
-    "ksr_rtimer_letters": message.look_again,
-    "ksr_reply_dialog": lambda node: dialog.reply(relayed=False),
-    "ksr_reply_dialog_media": lambda node: dialog.reply(relayed=True),
+    "ksr_rtimer_letters": letters.look_again,
+    "ksr_reply_dialog": lambda node: dialog.reply(node, relayed=False),
+    "ksr_reply_dialog_media": lambda node: dialog.reply(node, relayed=True),
     "ksr_rtimer_tell": wake.tell_again,
     "ksr_rtimer_registrar": registrar.tick,
     "ksr_registrar_event": register.expired,

@@ -22,20 +22,21 @@ ID = "$avp(nb_wake)"  # of the park transaction
 
 
 class HeldCalls:
-    """The note of the calls held for a device, locked while in the ``with`` block; what is left in ``value`` is kept."""
+    """The note of what is held for a device, locked while in the ``with`` block; what is left in ``value`` is kept."""
 
-    __slots__ = ("_before", "_device", "value")
+    __slots__ = ("_before", "_device", "_table", "value")
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, table: str = TABLE_PARK) -> None:
         self._device = device
+        self._table = table
         self.value = self._before = ""
 
     def __enter__(self) -> HeldCalls:
-        ksr.table_lock(TABLE_PARK, self._device)
+        ksr.table_lock(self._table, self._device)
         try:
-            self.value = self._before = ksr.table_get(TABLE_PARK, self._device)
+            self.value = self._before = ksr.table_get(self._table, self._device)
         except BaseException:
-            ksr.table_unlock(TABLE_PARK, self._device)
+            ksr.table_unlock(self._table, self._device)
             raise
         return self
 
@@ -43,11 +44,11 @@ class HeldCalls:
         try:
             if error is None and self.value != self._before:
                 if self.value:
-                    ksr.table_set(TABLE_PARK, self._device, self.value)
+                    ksr.table_set(self._table, self._device, self.value)
                 else:
-                    ksr.table_remove(TABLE_PARK, self._device)
+                    ksr.table_remove(self._table, self._device)
         finally:
-            ksr.table_unlock(TABLE_PARK, self._device)
+            ksr.table_unlock(self._table, self._device)
 
 
 def request(node: Node) -> int:

@@ -277,6 +277,10 @@ CALL_STEPS = (
     "message-in",  # a MESSAGE arrived, from the PBX (direction in) or from a device (out)
     "message-out",  # it left towards a device, or towards the PBX
     "delivered",  # 2xx: a device, or the PBX, has it
+    "request-held",  # a request within the call (``reason``: its method) waits for its device, which sleeps
+    "request-out",  # the device has woken, and the request left for it
+    "request-answered",  # the device's final answer to it
+    "request-failed",  # the device did not wake: the request was refused
 )
 
 
@@ -315,7 +319,7 @@ class WakeEvent(Event):
     caller: str = ""
     caller_name: str = ""
     early_ringing: bool = True  # ConnectionDoc.early_ringing
-    purpose: str = "call"  # or "message": what the devices are woken for
+    purpose: str = "call"  # or "message", or "request" (one within a dialog): what the devices are woken for
     fork: str = ""  # the same for all the INVITEs by which a PBX sends one call along several ways
 
 

@@ -126,6 +126,29 @@ def _delivered(step: Step, out: bool) -> Phrase:
     return Phrase("The device has the message", Part.DEVICE, Part.PBX, _reply(step) or "200", Mood.GOOD)
 
 
+def _request_held(step: Step, out: bool) -> Phrase:
+    what = {"BYE": "The other side hung up", "INVITE": "The other side wants to change the call"}.get(
+        step.reason
+    )
+    words = f"{what or 'The other side sent something'} while the phone slept"
+    return Phrase(words, Part.PBX, Part.NIGHTBELL, f"{step.reason} in".strip())
+
+
+def _request_out(step: Step, out: bool) -> Phrase:
+    return Phrase("The phone was told", Part.NIGHTBELL, Part.DEVICE, f"{step.reason} out".strip())
+
+
+def _request_answered(step: Step, out: bool) -> Phrase:
+    if step.code == 408:
+        return Phrase("The phone did not reply", Part.DEVICE, Part.NIGHTBELL, _reply(step), Mood.BAD)
+    mood = Mood.GOOD if step.code < 300 else Mood.PLAIN
+    return Phrase("The phone replied", Part.DEVICE, Part.PBX, _reply(step), mood)
+
+
+def _request_failed(step: Step, out: bool) -> Phrase:
+    return Phrase("The phone was not told", Part.NIGHTBELL, Part.PBX, _reply(step), Mood.BAD)
+
+
 def _push_sent(step: Step, out: bool) -> Phrase:
     service = _SERVICE.get(step.provider, step.provider or "the provider")
     detail = f"push for {step.device}" if step.device else "push"
@@ -191,6 +214,10 @@ _PHRASES: dict[str, Callable[[Step, bool], Phrase]] = {
     "message-in": _message_in,
     "message-out": _message_out,
     "delivered": _delivered,
+    "request-held": _request_held,
+    "request-out": _request_out,
+    "request-answered": _request_answered,
+    "request-failed": _request_failed,
     "fallback": _fallback,
     "push-sent": _push_sent,
     "push-withheld": _push_withheld,

@@ -167,8 +167,11 @@ def _spans(beats: list[Beat]) -> Iterable[Span]:
     opening = beats[0] if beats else None
     pushed, out, answered = first.get("push-sent"), first.get("invite-out"), first.get("answered")
     final = next((b for b in beats if b.step.step in ("delivered", "cancelled", "failed", "bye")), None)
+    request = first.get("request-held")
+    if request is not None and pushed is not None and pushed.number > request.number:
+        opening = request  # the call itself was held for nobody
     if opening is not None and pushed is not None:
-        woken = next((b for b in beats if b.step.step == "register"), None)
+        woken = next((b for b in beats if b.step.step == "register" and b.number > opening.number), None)
         ended = next((b for b in beats if b.step.step in ("wake-deadline", "gave-up")), None)
         until = woken or ended or final
         if until is not None and until.number > opening.number:

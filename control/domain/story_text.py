@@ -38,6 +38,8 @@ def figures(story: Story) -> list[Figure]:
     """The times that matter in this call."""
     first: dict[str, Beat] = {}
     for beat in story.beats:
+        if beat.step.step == "request-held":
+            break  # what the phone is woken for from here on is no call
         # That the PBX was told of ringing is not yet a phone that rings.
         if beat.step.step != "ringing" or beat.step.device or story.head.direction == "out":
             first.setdefault(beat.step.step, beat)

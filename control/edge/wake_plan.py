@@ -13,6 +13,7 @@ from enum import StrEnum
 UNHEARD_S = 1.5
 
 NO_TOKEN = "No push token"  # noqa: S105
+CALLS_ALONE = "Its push token is for calls alone"  # and a push for anything else would show one (APNs)
 TOKEN_DEAD = "Push token is dead"  # noqa: S105
 PUSH_REFUSED = "Push refused"
 MISCONFIGURED = "Push provider is misconfigured"
@@ -98,6 +99,7 @@ class WakePlan:
     rung: bool = False
     over: bool = False
     answered: str = ""
+    lacking: str = NO_TOKEN  # why a device that cannot be pushed to cannot
 
     @classmethod
     def begin(
@@ -110,12 +112,13 @@ class WakePlan:
         early_ringing: bool,
         now: float,
         seen: Mapping[str, State] | None = None,
+        lacking: str = NO_TOKEN,
     ) -> tuple[WakePlan, list[Command]]:
         """Take charge of a held call: sleeping devices are pushed to now, bound ones get a moment.
 
         ``seen`` are the devices whose own word (AWAKE or REFUSED) has overtaken the news that the call is held.
         """
-        plan = cls(deadline, early_ringing, frozenset(ringing), {}, {}, over=now >= deadline)
+        plan = cls(deadline, early_ringing, frozenset(ringing), {}, {}, over=now >= deadline, lacking=lacking)
         if plan.over:
             return plan, []
         states = {**dict.fromkeys(ringing, State.RINGING), **(seen or {})}
@@ -129,8 +132,8 @@ class WakePlan:
                 commands.append(Push(device))
             else:
                 states[device] = State.FAILED
-                reasons[device] = NO_TOKEN
-                commands.append(Unreachable(device, NO_TOKEN))
+                reasons[device] = lacking
+                commands.append(Unreachable(device, lacking))
         commands += [Listen(device, UNHEARD_S) for device in ringing if states[device] is State.RINGING]
         plan = replace(plan, states=states, reasons=reasons)
         return plan._settle(commands)
@@ -140,7 +143,7 @@ class WakePlan:
         if self.over or now >= self.deadline or self.states.get(device) is not State.RINGING:
             return self, []
         if not pushable:
-            return self._with(device, State.FAILED, NO_TOKEN), [Unreachable(device, NO_TOKEN)]
+            return self._with(device, State.FAILED, self.lacking), [Unreachable(device, self.lacking)]
         return self._with(device, State.PUSHING), [Push(device)]
 
     def accepted(self, device: str) -> tuple[WakePlan, list[Command]]:

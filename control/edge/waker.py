@@ -86,6 +86,7 @@ class Waker:
         record: Callable[[DeviceWake], None],
         limits: WakeLimits,
         message_limits: WakeLimits,
+        request_limits: WakeLimits,
         caller_in_push: bool,
         now: Callable[[], float],
     ) -> None:
@@ -97,7 +98,11 @@ class Waker:
         self._learn = learn
         self._log = WakeLog(record)
         # Each has its own: a flood of messages must not cost anybody a call.
-        self._limits = {Purpose.CALL: limits, Purpose.MESSAGE: message_limits}
+        self._limits = {
+            Purpose.CALL: limits,
+            Purpose.MESSAGE: message_limits,
+            Purpose.REQUEST: request_limits,
+        }
         self._caller_in_push = caller_in_push
         self._now = now
         self._loop = asyncio.get_running_loop()
@@ -133,6 +138,7 @@ class Waker:
             early_ringing=event.early_ringing,
             now=now,
             seen=self._seen.pop(event.call, None),
+            lacking=self._lacking(event),
         )
         if plan.over and not commands:
             self.counters["late"] += 1
@@ -165,10 +171,10 @@ class Waker:
             self._note_end(event, useful=waited)
 
     def call(self, event: CallEvent) -> None:
-        """A device's own ringing, answer or refusal shows that it is awake."""
+        """A device's own ringing, answer or refusal shows that it is awake; so does that it has taken a message."""
         if not event.device:
             return
-        if event.step in ("ringing", "answered"):
+        if event.step in ("ringing", "answered", "delivered"):
             self._see(event.call, event.device, wake_plan.State.AWAKE)
             for wake in self._by_call.get(event.call, ()):
                 self._log.spoke(wake.event.id, event.device)
@@ -366,6 +372,13 @@ class Waker:
     def _pushable(self, event: WakeEvent, device: str) -> bool:
         return bool(self._tokens.of(device, _purpose(event)))
 
+    def _lacking(self, event: WakeEvent) -> str:
+        if _purpose(event) is not Purpose.CALL:
+            devices = (*event.asleep, *event.ringing)
+            if any(self._tokens.of(device, Purpose.CALL) for device in devices):
+                return wake_plan.CALLS_ALONE
+        return wake_plan.NO_TOKEN
+
     def _note_push(
         self, wake: _Wake, step: str, device: str, token: PushToken, code: int = 0, reason: str = ""
     ) -> None:
@@ -397,7 +410,8 @@ class Waker:
 
 
 def _purpose(event: WakeEvent) -> Purpose:
-    return Purpose.MESSAGE if event.purpose == Purpose.MESSAGE else Purpose.CALL
+    known = (Purpose.MESSAGE, Purpose.REQUEST)
+    return next((purpose for purpose in known if purpose == event.purpose), Purpose.CALL)
 
 
 def _waits(wake: _Wake, device: str) -> bool:

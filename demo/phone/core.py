@@ -23,6 +23,7 @@ class Core:
 
     def __init__(self, account: Account, endpoint: Endpoint, changes: Changes, local: str) -> None:
         self.account, self.endpoint, self.changes, self.local = account, endpoint, changes, local
+        self.purr = ""  # of the registrar's, to be put into the Contact of calls (RFC 8599 §6.1.1)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -32,8 +33,8 @@ class Core:
 
     @property
     def contact(self) -> str:
-        """The Contact of requests and responses within calls; push parameters are for REGISTER alone (RFC 8599 §6.2)."""
-        return f"<{self.contact_uri}>"
+        """The Contact of requests and responses within calls; of the push parameters the PURR alone is for them."""
+        return f"<{self.contact_uri};pn-purr={self.purr}>" if self.purr else f"<{self.contact_uri}>"
 
     async def exchange(
         self,

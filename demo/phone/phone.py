@@ -55,6 +55,7 @@ class Phone:
         self.account = Account(user, password, domain, display_name, auth_user or "")
         self.server, self.transport, self.local = server, transport, local
         self.on_invite = Answer()
+        self.remembers_calls = False  # while it is suspended: then its calls ask to wake it (RFC 8599 §6.1.1)
         self.invites: list[Request] = []
         self.calls: list[Call] = []
         self.lost = ""  # why the connection to the server was lost, if it was
@@ -65,6 +66,7 @@ class Phone:
         self._incoming: deque[IncomingCall] = deque()
         self._texts: dict[str, str] = {}  # by Call-ID
         self._core: Core | None = None
+        self._suspended: Core | None = None
         self._power = asyncio.Lock()  # two pushes at once must not open two ways to the server
 
     # ------------------------------------------------------------------------------ awake and asleep
@@ -77,7 +79,9 @@ class Phone:
     async def start(self) -> None:
         """Open the way to the server, anew if there was one. Raises TransportError."""
         async with self._power:
-            await self._close()
+            kept, self._suspended = self._suspended, None
+            if kept is None:
+                await self._close()
             endpoint = Endpoint(self.server, self._journal, self, self._timers)
             transport = await open_transport(
                 self.transport,
@@ -90,12 +94,23 @@ class Phone:
             )
             endpoint.attach(transport)
             self.lost = ""
-            self._core = Core(self.account, endpoint, self._changes, self.local)
+            if kept is None:
+                kept = Core(self.account, endpoint, self._changes, self.local)
+            kept.endpoint = endpoint
+            self._core = kept
 
     async def sleep(self) -> None:
         """Close every socket and forget every call, without sending anything, as an app does that the system kills."""
         async with self._power:
             await self._close()
+
+    async def suspend(self) -> None:
+        """Close every socket without sending anything, but keep the calls, as an app whose time in the background is over."""
+        async with self._power:
+            core = self._awake()
+            self._core, self._suspended = None, core
+            await core.endpoint.close("The phone was suspended")
+            self._changes.notify()
 
     async def wake(self) -> Reply:
         """Start and register; returns the registrar's reply."""
@@ -121,7 +136,9 @@ class Phone:
     async def register(self, expires: int = 600) -> Reply:
         """Register for ``expires`` seconds; returns the final reply, a 401 included when the password is wrong."""
         core = self._awake()
-        return Reply.of(await self._registration.send(core.endpoint, core.contact_uri, expires))
+        answer = await self._registration.send(core.endpoint, core.contact_uri, expires)
+        core.purr = self._registration.purr if self.remembers_calls else ""
+        return Reply.of(answer)
 
     async def unregister(self) -> Reply:
         """Remove this phone's binding."""
@@ -261,7 +278,8 @@ class Phone:
         transaction.respond(build_response(cancel, 481, tag=new_token(4)))
 
     async def _close(self) -> None:
-        core, self._core = self._core, None
+        core, self._core = self._core or self._suspended, None
+        self._suspended = None
         if core is None:
             return
         for call in self.calls:

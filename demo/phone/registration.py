@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import quote
 from uuid import UUID, uuid4
@@ -35,6 +36,7 @@ class Registration:
     def __init__(self, account: Account, push: PushParams | None, instance: UUID | None = None) -> None:
         self.instance = instance or uuid4()
         self.push = push
+        self.purr = ""  # what the registrar gave last, for the Contact of dialogs (RFC 8599 §6.1.1)
         self._account = account
         self._call_id = new_token(12)
         self._sequence = Sequence()
@@ -46,6 +48,9 @@ class Registration:
             wanted = response.headers.get("Min-Expires", "")
             if wanted and wanted.isdigit():
                 response = await self._ask(endpoint, contact_uri, int(wanted))
+        if 200 <= response.code < 300:
+            found = re.search(r'\+sip\.pnspurr="([^"]*)"', ",".join(response.headers.getlist("Feature-Caps")))
+            self.purr = found[1] if found else ""
         return response
 
     async def _ask(self, endpoint: Endpoint, contact_uri: str, expires: int) -> Response:

@@ -96,6 +96,7 @@ class Agent:
             record=self._recorder.put,
             limits=WakeLimits(*limits),
             message_limits=WakeLimits(*limits, "messages"),
+            request_limits=WakeLimits(*limits, "requests within calls"),
             caller_in_push=settings.wake.caller_in_push,
             now=time.time,
         )

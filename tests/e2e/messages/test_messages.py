@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
+from control.edge import wake_plan
 from control.services import people
 from demo.phone import Phone
 from kemi.wire import TABLE_LINE
+from tests.e2e.link import TcpLink
 from tests.e2e.scene import ALICE, BOB, Scene, steps_of
 
 TEXT = "Are you there? Ünïcödé"
@@ -79,6 +82,44 @@ async def test_an_awake_device_gets_it_at_once_and_the_sleeping_one_when_it_wake
     for handset in (mobile, tablet):
         await handset.phone.until(has_text(handset.phone), what="the text")
     await scene.story("delivered", "register")
+
+
+async def test_w7_a_phone_that_sleeps_behind_its_binding_is_pushed_to_and_gets_it_by_its_new_flow(
+    scene: Scene,
+) -> None:
+    await scene.extension()
+    async with TcpLink(scene.stack.sip_address("tcp"), scene.stack.address) as link:
+        bob = await scene.awake("Bob's phone", provider="fcm", transport="tcp", server=link.address)
+        await messages_wake(scene)
+        alice = await scene.caller()
+        await link.cut()
+
+        await alice.send_message(BOB, TEXT)
+        await scene.pushed(bob)
+        await bob.phone.wake()
+        await bob.phone.until(has_text(bob.phone), what="the text")
+
+        story = await scene.story("push-accepted", "register", "delivered")
+        assert steps_of(story).count("message-out") == 2
+        assert len(scene.pushes(bob)) == 1
+
+
+async def test_w7_a_phone_that_is_awake_is_not_pushed_to_though_its_person_wants_to_be_woken(
+    scene: Scene,
+) -> None:
+    await scene.extension()
+    bob = await scene.awake("Bob's phone", provider="fcm")
+    await messages_wake(scene)
+    alice = await scene.caller()
+
+    await alice.send_message(BOB, TEXT)
+    await bob.phone.until(has_text(bob.phone), what="the text")
+    story = await scene.story("delivered")
+    await asyncio.sleep(wake_plan.UNHEARD_S + 0.5)  # a push would have left by then
+
+    assert steps_of(story) == ["message-in", "message-out", "delivered"]
+    assert steps_of(await scene.story("delivered")) == steps_of(story)
+    assert not scene.pushes(bob)
 
 
 async def test_a_message_that_nobody_wakes_for_is_refused_at_the_deadline(scene: Scene) -> None:

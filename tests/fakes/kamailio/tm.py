@@ -20,7 +20,13 @@ class Tm:
         self._transactions = transactions
 
     def t_newtran(self) -> int:
-        self._transactions.create(self._kamailio.context)
+        context = self._kamailio.context
+        known = self._transactions.find(context.message, context.message.method)
+        if known is not None and known is not context.transaction:
+            if known.last_reply:
+                self._kamailio.send_back(known.last_reply, context.origin)
+            return 0
+        self._transactions.create(context)
         return 1
 
     def t_check_trans(self) -> int:
@@ -98,6 +104,10 @@ class Tm:
     def t_branch_timeout(self) -> int:
         branch = self._kamailio.context.branch
         return 1 if branch is None or branch.timed_out else -1
+
+    def t_branch_replied(self) -> int:
+        branch = self._kamailio.context.branch
+        return 1 if branch is not None and branch.reply is not None else -1
 
     def t_uac_send(self, method: str, ruri: str, next_hop: str, socket: str, headers: str, body: str) -> int:
         return self._kamailio.send_own(method, ruri, next_hop, socket, headers, body)

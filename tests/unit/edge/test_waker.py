@@ -52,6 +52,7 @@ class Desk:
             record=self.records.append,
             limits=WakeLimits(0, 0) if limits is None else limits,
             message_limits=WakeLimits(1, 0, "messages"),
+            request_limits=WakeLimits(0, 0, "requests within calls"),
             caller_in_push=caller_in_push,
             now=lambda: self.now,
         )
@@ -566,3 +567,33 @@ async def test_p5_a_browser_is_not_told_that_a_call_is_over_while_another_fork_o
     browser.waker.wake_end(replace(end("cancelled"), id="w2", call="call-2"))
     await browser.until(lambda: "clear-sent" in browser.told())
     assert [notice.call for notice in browser.pushes[2:]] == ["call-1"]
+
+
+async def test_w5_a_request_within_a_call_never_becomes_a_voip_push(desk: Desk) -> None:
+    desk.waker.wake(replace(wake(), purpose="request", early_ringing=False))
+    assert desk.pushes == []
+    assert desk.orders[-1][:4] == ("tm.reply", 599, "Its push token is for calls alone", "17:42")
+    assert [(s.step, s.reason) for s in desk.steps] == [
+        ("push-refused", "Its push token is for calls alone"),
+        ("gave-up", "Its push token is for calls alone"),
+    ]
+
+
+async def test_a_request_within_a_call_is_pushed_to_the_token_for_everything_else(desk: Desk) -> None:
+    alert = replace(TOKEN, app="org.example.phone", token="bb22", kind=ALERT)
+    desk.tokens.put(ALICE, [TOKEN, alert], NOW)
+    desk.waker.wake(replace(wake(), purpose="request", early_ringing=False))
+    await desk.until(lambda: "push-accepted" in desk.told())
+    assert desk.pushed_to == [alert]
+    assert [notice.purpose for notice in desk.pushes] == [Purpose.REQUEST]
+    assert desk.replies() == []
+
+
+async def test_a_message_that_an_awake_phone_has_taken_needs_no_push_and_no_word_of_waiting(
+    desk: Desk,
+) -> None:
+    desk.waker.wake(replace(wake([], [ALICE]), purpose="message", early_ringing=False))
+    desk.waker.call(CallEvent(NOW, "call-1", "delivered", device=ALICE, code=200))
+    desk.waker.wake_end(end("answered"))
+    assert desk.pushes == []
+    assert desk.told() == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kemi import message, wire
+from kemi import letters, message, wake_rules, wire
 from tests.fakes.edge import (
     ALICE,
     ALICE_TABLET,
@@ -22,6 +22,7 @@ from tests.fakes.kamailio.context import Origin
 from tests.fakes.kamailio.modules import digest_values
 
 CHALLENGE = 'Digest realm="asterisk", nonce="n1", algorithm=MD5, qop="auth"'
+OTHER_FLOW = Origin("198.51.100.99", 41000)
 OURSELVES = Origin("127.0.7.1", 5060, "udp", 5099)
 
 
@@ -89,6 +90,66 @@ def test_one_who_is_awake_gets_it_at_once_and_the_sleeper_when_it_registers(edge
     assert codes(edge.answer(now, 200, "OK")) == [200]
     (late,) = texts(edge.register(ALICE_TABLET, contact="<sip:tablet@198.51.100.20:40001>"))
     assert late.message.body == "Hello"
+
+
+def test_w7_one_that_may_sleep_behind_its_binding_gets_it_at_once_and_is_held_for_as_well(edge: Edge) -> None:
+    edge.with_person(ALICE, messages=True)
+    edge.register(ALICE)
+    edge.events()
+    (now,) = texts(text_from_pbx(edge))
+    (wake,) = edge.events_of(wire.WakeEvent)
+    assert (wake.asleep, wake.ringing, wake.purpose) == ([], [ALICE.id], "message")
+    assert codes(edge.answer(now, 200, "OK")) == [200]
+    (ended,) = edge.events_of(wire.WakeEndEvent)
+    assert ended.outcome == "answered"
+    assert edge.table("letters") == edge.table("parked") == {}
+    assert texts(edge.register(ALICE, origin=OTHER_FLOW)) == [], "nobody gets it twice"
+
+
+def test_w7_one_that_refuses_it_by_its_binding_is_waited_for_no_longer(edge: Edge) -> None:
+    edge.with_person(ALICE, messages=True)
+    edge.register(ALICE)
+    (now,) = texts(text_from_pbx(edge))
+    assert codes(edge.answer(now, 415, "Unsupported Media Type")) == [415]
+    assert edge.table("letters") == edge.table("parked") == {}
+
+
+def test_w7_one_that_was_silent_and_comes_back_by_another_flow_gets_it_there(edge: Edge) -> None:
+    edge.with_person(ALICE, messages=True)
+    edge.register(ALICE)
+    (lost,) = texts(text_from_pbx(edge))
+    assert edge.kamailio.run_timer("ksr_rtimer_letters") == [], "not by the binding that is being tried"
+    (again,) = texts(edge.register(ALICE, origin=OTHER_FLOW))
+    assert (again.to, again.message.body) == (
+        f"sip:{OTHER_FLOW.address}:{OTHER_FLOW.port}",
+        lost.message.body,
+    )
+    assert codes(edge.answer(again, 200, "OK", origin=OTHER_FLOW)) == [200]
+
+
+def test_w4_one_that_registers_again_by_the_flow_where_it_is_being_tried_gets_it_once(edge: Edge) -> None:
+    edge.with_person(ALICE, messages=True)
+    edge.register(ALICE)
+    (now,) = texts(text_from_pbx(edge))
+    assert texts(edge.register(ALICE)) == []
+    assert codes(edge.answer(now, 200, "OK")) == [200]
+    assert edge.table("letters") == {}
+
+
+def test_w2_an_answer_that_overtakes_the_copy_at_the_park_socket_dismisses_it_all_the_same(
+    edge: Edge,
+) -> None:
+    edge.with_person(ALICE, messages=True)
+    edge.register(ALICE)
+    text_from_pbx(edge)
+    (entry,) = wake_rules.read_entries(edge.table("letters")[ALICE.id])
+    copy = edge.table("letters").pop(ALICE.id)
+    letters.dismiss(ALICE.id, entry.call)
+    edge.table("letters")[ALICE.id] = copy
+    edge.events()
+    edge.kamailio.run_timer("ksr_rtimer_letters")
+    assert [e.outcome for e in edge.events_of(wire.WakeEndEvent)] == ["answered"]
+    assert edge.table("letters") == {}
 
 
 def test_w2_a_device_that_registers_while_its_copy_is_put_aside_is_found_by_the_timer(edge: Edge) -> None:
@@ -179,5 +240,7 @@ def test_a_number_that_no_pbx_understands_is_refused(edge: Edge, number: str) ->
 
 def test_only_a_copy_of_our_own_making_is_held_at_the_park_socket(edge: Edge) -> None:
     raw = edge.request("MESSAGE", "sip:alice@127.0.0.1:5099")
+    assert codes(edge.kamailio.receive(raw, OURSELVES)) == [405]
+    raw = edge.request("MESSAGE", "sip:alice@127.0.0.1:5099", 'X-Nightbell-Letter: {"flow":"","target":""}')
     assert codes(edge.kamailio.receive(raw, OURSELVES)) == [400]
     assert codes(edge.kamailio.receive(raw, Origin("198.51.100.1", 5060, "udp", 5099))) == [403]
