@@ -13,6 +13,7 @@ _PRIVATE = re.compile(r"\s*(?:pn-(?!purr\s*=).*|app-id|pn-type|pn-tok)\s*(?:=.*)
 _SEMICOLON = re.compile(r';(?=(?:[^"]*"[^"]*")*[^"]*$)')
 # An optional display name, then the URI in its brackets, then the parameters of the header.
 _BRACKETED = re.compile(r'((?:\s*"(?:[^"\\]|\\.)*"|[^"<,;]*)\s*<)([^>]*)(>)(.*)', re.DOTALL)
+_HOST = re.compile(r"sips?:(?:[^@;?]*@)?(\[[^\]]*\]|[^:;?]*)(?::(\d{1,5}))?", re.IGNORECASE | re.ASCII)
 _PROTOCOLS = {"udp": 1, "tcp": 2, "tls": 3, "sctp": 4, "ws": 5, "wss": 6}
 
 
@@ -28,6 +29,12 @@ class Contact:
     def instance(self) -> str:
         """``+sip.instance`` without its quotes and brackets, ``""`` when absent (RFC 5626)."""
         return self.attributes.get("+sip.instance", "").strip('"<>')
+
+
+def host_and_port(header: str) -> tuple[str, int]:
+    """Where the first contact of a header body is; ``("", 0)`` when that cannot be read."""
+    found = _HOST.match(parse(header).uri)
+    return (found[1].strip("[]"), int(found[2] or 5060)) if found else ("", 0)
 
 
 def transport_of(uri: str) -> str:

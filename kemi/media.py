@@ -50,7 +50,7 @@ def offer_on_branch(branch: int, callee: Leg, codecs: Sequence[str], webrtc: boo
         ksr.pv_set("$avp(extra_id)", f"b{branch}")
         ksr.pv_set(_OFFERED, "1")
         description = sdp.read(ksr.body())
-        ksr.media_offer(media_profile.offer(description, callee, _caller_codecs(), codecs) + _PER_BRANCH)
+        _offer(media_profile.offer(description, callee, _caller_codecs(), codecs) + _PER_BRANCH)
     return why
 
 
@@ -59,11 +59,11 @@ def answer_on_branch(branch: int) -> None:
     if ksr.pv(_RELAYED) and ksr.has_sdp():
         ksr.pv_set("$avp(extra_id)", f"b{branch}")
         if ksr.pv(_OFFERED) == "1":
-            ksr.media_answer(media_profile.ANSWER + _PER_BRANCH)
+            _answer(media_profile.ANSWER + _PER_BRANCH)
         else:
             caller = Leg(ksr.pv(_RELAYED))
             flags = media_profile.offer(sdp.read(ksr.body()), caller, receiver=_caller_codecs())
-            ksr.media_offer(flags + _PER_BRANCH)
+            _offer(flags + _PER_BRANCH)
 
 
 def offer_in_dialog(receiver: Leg) -> str:
@@ -71,7 +71,7 @@ def offer_in_dialog(receiver: Leg) -> str:
     why = refusal(receiver)
     if not why and ksr.has_sdp():
         ksr.pv_set(_OFFERED, "1")
-        ksr.media_offer(media_profile.offer_again(sdp.read(ksr.body()), receiver))
+        _offer(media_profile.offer_again(sdp.read(ksr.body()), receiver))
     return why
 
 
@@ -79,15 +79,15 @@ def answer_in_dialog(receiver: Leg) -> None:
     """The reply to it; when the re-INVITE came without a body, the reply is the offer and the ACK answers."""
     if ksr.has_sdp():
         if ksr.pv(_OFFERED) == "1":
-            ksr.media_answer(media_profile.ANSWER)
+            _answer(media_profile.ANSWER)
         else:
-            ksr.media_offer(media_profile.offer_again(sdp.read(ksr.body()), receiver))
+            _offer(media_profile.offer_again(sdp.read(ksr.body()), receiver))
 
 
 def answer_in_ack() -> None:
     """An ACK with a body answers the offer that was in the 2xx (RFC 3261, 13.2.1)."""
     if ksr.has_sdp():
-        ksr.media_answer(media_profile.ANSWER)
+        _answer(media_profile.ANSWER)
 
 
 def end() -> None:
@@ -104,6 +104,19 @@ def end_if_relayed() -> None:
 def next_hops_transport() -> str:
     """The transport by which this request is about to leave, in lower case."""
     return contact.transport_of(ksr.pv("$du") or ksr.pv("$ru"))
+
+
+def _offer(flags: str) -> None:
+    ksr.media_offer(f"{flags} {_sources()}")
+
+
+def _answer(flags: str) -> None:
+    ksr.media_answer(f"{flags} {_sources()}")
+
+
+def _sources() -> str:
+    port = ksr.pv_int("$sp") if ksr.pv("$pr").lower() == "udp" else 0
+    return media_profile.sources(sdp.read(ksr.body()), ksr.pv("$si"), port, ksr.header("Contact"))
 
 
 def _caller_codecs() -> list[str]:

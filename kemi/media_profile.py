@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 
+from kemi import contact
 from kemi.sdp import Description
 
 # "replace-*" hides the far end's addresses; without the padding of SDES keys some phones take one of 46 octets for one of 44.
@@ -72,6 +73,18 @@ def offer(description: Description, to: Leg, sender: Sequence[str] = (), receive
 def offer_again(description: Description, to: Leg) -> str:
     """The flags for an offer within a call; rtpengine remembers the protocol, which may be another than ``to`` usually has."""
     return " ".join((_OFFER, _WAY[to], *_codecs(description, to, (), ())))
+
+
+def sources(description: Description, address: str, port: int, sender: str) -> str:
+    """The flags that say whose RTP counts: that of who described it, and nobody else's.
+
+    It is certain where he is when ICE finds out, or when his message came from where its Contact (``sender``) and his description
+    say that he is; ``port`` is 0 when his port tells nothing (over TCP). Of others, who are behind NAT, rtpengine learns the
+    address from what comes in the first seconds.
+    """
+    host, contact_port = contact.host_and_port(sender)
+    signalled = description.addresses == {address} and host == address and port in (0, contact_port)
+    return f"strict-source{' endpoint-learning-off' if description.ice or signalled else ''}"
 
 
 def refusal(description: Description, to: Leg, receiver: Sequence[str] = ()) -> str:

@@ -8,7 +8,8 @@ from functools import lru_cache
 
 _STREAM = re.compile(r"^([a-z]+) (\d+)\S* ([\w/]+)((?: [\w.+-]+)*)", re.ASCII)
 _NAME = re.compile(r"^a=rtpmap:(\d+) ([\w.+-]+)", re.MULTILINE | re.ASCII)
-_SECURED = re.compile(r"^a=(fingerprint|crypto):", re.MULTILINE)
+_SECURED = re.compile(r"^a=(fingerprint|crypto|ice-ufrag):", re.MULTILINE)
+_ADDRESS = re.compile(r"^c=IN IP[46] ([\da-fA-F.:]+)", re.MULTILINE | re.ASCII)
 # Payload types that need no a=rtpmap (RFC 3551, 6).
 _STATIC = {"0": "PCMU", "3": "GSM", "8": "PCMA", "9": "G722", "13": "CN", "18": "G729"}
 
@@ -25,11 +26,16 @@ class Stream:
 
 @dataclass(frozen=True)
 class Description:
-    """The streams that are wanted (port not 0); whether keys come by DTLS (``fingerprint``) or in the text (``crypto``)."""
+    """The streams that are wanted (port not 0); whether keys come by DTLS (``fingerprint``) or in the text (``crypto``).
+
+    ``ice``: addresses are agreed upon by ICE (RFC 8445); otherwise the sender's are ``addresses``.
+    """
 
     streams: tuple[Stream, ...] = ()
     dtls: bool = False
     sdes: bool = False
+    ice: bool = False
+    addresses: frozenset[str] = frozenset()
 
     @property
     def audio(self) -> Stream | None:
@@ -49,7 +55,13 @@ def read(body: str) -> Description:
     _, *sections = ("\n" + text).split("\nm=")
     streams = tuple(stream for section in sections if (stream := _stream(section)) is not None)
     secured = set(_SECURED.findall(text))
-    return Description(streams, "fingerprint" in secured, "crypto" in secured)
+    return Description(
+        streams,
+        dtls="fingerprint" in secured,
+        sdes="crypto" in secured,
+        ice="ice-ufrag" in secured,
+        addresses=frozenset(_ADDRESS.findall(text)),
+    )
 
 
 def _stream(section: str) -> Stream | None:

@@ -140,3 +140,28 @@ def test_a_policy_can_name_what_rtpengine_can_transcode() -> None:
 
 def test_two_hundred_lines_are_read_like_two() -> None:
     assert sdp.read(PBX + "a=x\r\n" * 200).audio == sdp.read(PBX).audio
+
+
+@pytest.mark.parametrize(
+    ("body", "address", "port", "sender", "certain"),
+    [
+        ("c=IN IP4 192.0.2.7\r\n" + PBX, "192.0.2.7", 5060, "<sip:bob@192.0.2.7>", True),
+        ("c=IN IP4 192.0.2.7\r\n" + PBX, "192.0.2.7", 5070, "<sip:bob@192.0.2.7:5070>", True),
+        ("c=IN IP4 192.0.2.7\r\n" + PBX, "192.0.2.7", 0, "<sip:bob@192.0.2.7:5070;transport=tls>", True),
+        ("c=IN IP6 2001:db8::7\r\n" + PBX, "2001:db8::7", 5060, "<sip:bob@[2001:db8::7]>", True),
+        ("c=IN IP4 10.0.0.7\r\n" + PBX, "192.0.2.7", 5060, "<sip:bob@192.0.2.7>", False),
+        ("c=IN IP4 192.0.2.7\r\n" + PBX, "192.0.2.7", 41000, "<sip:bob@192.0.2.7:5060>", False),
+        ("c=IN IP4 192.0.2.7\r\n" + PBX, "192.0.2.7", 5060, "<sip:bob@10.0.0.7>", False),
+        ("c=IN IP4 192.0.2.7\r\n" + PBX, "192.0.2.7", 0, "", False),
+        ("c=IN IP4 192.0.2.7\r\n" + PBX, "192.0.2.7", 0, "nonsense", False),
+        (PBX + "c=IN IP4 192.0.2.8\r\nc=IN IP4 192.0.2.7\r\n", "192.0.2.7", 0, "<sip:192.0.2.7>", False),
+        ("a=ice-ufrag:x\r\nc=IN IP4 10.0.0.7\r\n" + PBX, "192.0.2.7", 0, "<sip:bob@x.invalid>", True),
+        (PBX, "192.0.2.7", 5060, "<sip:bob@192.0.2.7>", False),
+    ],
+)
+def test_an_address_is_learned_only_where_it_is_not_certain(
+    body: str, address: str, port: int, sender: str, certain: bool
+) -> None:
+    found = media_profile.sources(sdp.read(body), address, port, sender).split()
+    assert "strict-source" in found
+    assert ("endpoint-learning-off" in found) is certain
