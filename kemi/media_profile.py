@@ -16,15 +16,16 @@ from kemi.sdp import Description
 # rtpengine remembers what it offered to whom, so answers need no more.
 ANSWER = "replace-origin replace-session-connection SDES-pad"
 
-# Not all that rtpengine has: some of its suites do not encrypt at all, and nobody uses the others.
-_SUITES = (
-    "AES_CM_128_HMAC_SHA1_80",
-    "AEAD_AES_256_GCM",
-    "AEAD_AES_128_GCM",
-    "AES_256_CM_HMAC_SHA1_80",
-    "AES_CM_128_HMAC_SHA1_32",
+# Suites of rtpengine's that do not encrypt at all, and some that nobody uses.
+_UNWANTED = (
+    "NULL_HMAC_SHA1_80",
+    "NULL_HMAC_SHA1_32",
+    "F8_128_HMAC_SHA1_80",
+    "F8_128_HMAC_SHA1_32",
+    "AES_192_CM_HMAC_SHA1_80",
+    "AES_192_CM_HMAC_SHA1_32",
 )
-_OFFER = " ".join((ANSWER, *(f"SDES-only-{suite}" for suite in _SUITES)))
+_OFFER = " ".join((ANSWER, *(f"SDES-no-{suite}" for suite in _UNWANTED)))
 
 # What rtpengine can transcode.
 CODECS = ("opus", "PCMU", "PCMA", "G722")
