@@ -19,6 +19,7 @@ import hmac
 import json
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from functools import cache
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 VERSION = 1
@@ -72,15 +73,14 @@ class _Message:
         """Build the message from parsed JSON; raises WireError naming what is missing or of a wrong kind."""
         if raw.get("v") != VERSION:
             raise WireError(f"{cls.__name__}: version {raw.get('v')!r} is not {VERSION}")
-        known = {f.name: raw[f.name] for f in fields(cls) if f.name in raw}
+        given = [(name, kind) for name, kind in _shape(cls) if name in raw]  # type: ignore[arg-type]
+        for name, kind in given:
+            if not _fits(raw[name], kind):
+                raise WireError(f"{cls.__name__}.{name}: {raw[name]!r} is not {kind}")
         try:
-            message = cls(**known)
+            return cls(**{name: raw[name] for name, _ in given})
         except TypeError as error:
             raise WireError(f"{cls.__name__}: {error}") from None
-        for f in fields(cls):
-            if not _fits(getattr(message, f.name), str(f.type)):
-                raise WireError(f"{cls.__name__}.{f.name}: {getattr(message, f.name)!r} is not {f.type}")
-        return message
 
     @classmethod
     def decode(cls: type[_T], text: str | bytes) -> _T:
@@ -98,11 +98,19 @@ def _parse(text: str | bytes) -> dict[str, Any]:
     return raw
 
 
+@cache
+def _shape(cls: type[_Message]) -> tuple[tuple[str, str], ...]:
+    """The names and types of the fields: looked at for each message, and always the same."""
+    return tuple((f.name, str(f.type)) for f in fields(cls))
+
+
+_PLAIN: dict[str, tuple[type, ...]] = {"str": (str,), "bool": (bool,), "int": (int,), "float": (int, float)}
+
+
 def _fits(value: object, kind: str) -> bool:
-    if kind == "float":
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if kind == "int":
-        return isinstance(value, int) and not isinstance(value, bool)
+    plain = _PLAIN.get(kind)
+    if plain is not None:
+        return type(value) in plain  # not isinstance: a bool is an int to it
     if kind == "list[list[Any]]":
         return isinstance(value, list) and all(isinstance(item, list) for item in value)
     if kind == "list[list[str]]":
@@ -113,7 +121,7 @@ def _fits(value: object, kind: str) -> bool:
         return isinstance(value, list) and all(
             isinstance(item, dict) and isinstance(item.get("id"), str) for item in value
         )
-    return isinstance(value, {"str": str, "bool": bool}[kind])
+    raise TypeError(f"a message has a field of type {kind}, which nothing here can check")
 
 
 # ------------------------------------------------------------------------------------------------ events
