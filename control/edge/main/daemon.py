@@ -12,8 +12,9 @@ import structlog
 from control.edge.main.agent import Agent
 from control.settings import Settings
 
-# How long the DB thread may keep the interpreter from the event loop, in seconds: a held call waits there.
-_SWITCH_S = 0.0005
+# How long the DB thread may keep the interpreter from the event loop, in seconds: a held call waits there, once for each
+# socket that is read or written on its way.
+_SWITCH_S = 0.0001
 
 
 def run(settings: Settings) -> None:
