@@ -34,7 +34,10 @@ _WITHIN = 30.0  # seconds for what is added to reach Kamailio
 
 
 def measure(home: Path, repository: Path, progress: Progress, scale: float) -> list[Figure]:
-    """`wake.notice_ms_p50` and `_p99`. ``repository`` is not used: the product that runs is this checkout's."""
+    """`wake.notice_ms_p50` and `_p99`, and what the agent's work for a call costs.
+
+    ``repository`` is not used: the product that runs is this checkout's.
+    """
     count, rounds = int(_PEOPLE * scale), _ROUNDS
     progress.title(
         f"notice: {count * rounds} calls at {_RATE:g}/s to sleeping phones, through the whole product"
@@ -45,17 +48,28 @@ def measure(home: Path, repository: Path, progress: Progress, scale: float) -> l
         link = sip.udp(PBX)
         _call(link, stack.sip_address(), [phone for phone, _ in called], 1, progress)  # warms up
         since = max((push.number for push in stack.sandbox.pushes()), default=0)
+        before = _cpu(stack.edge.pid)
         sent: dict[str, list[float]] = defaultdict(list)
         for number in range(rounds):
             times = _call(link, stack.sip_address(), [phone for phone, _ in called], number + 2, progress)
             for (_, token), at in zip(called, times, strict=True):
                 sent[token].append(at)
         pushes = stack.sandbox.pushes(since=since)
+        used = (_cpu(stack.edge.pid) - before) / (count * rounds)
         link.close()
     received: dict[str, list[float]] = defaultdict(list)
     for push in pushes:
         received[push.token].append(push.received_at)
-    return _figures(sent, received, progress)
+    return [
+        *_figures(sent, received, progress),
+        Figure("wake.agent_cpu_ms_per_call", round(used * 1e3, 3), "ms"),
+    ]
+
+
+def _cpu(pid: int | None) -> float:
+    """CPU seconds that all threads of a process have used: the journal is written in one of its own."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((each / "schedstat").read_text(encoding="ascii").split()[0]) for each in threads) / 1e9
 
 
 def _figures(
