@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from control.domain.errors import InvalidFieldError
 
@@ -111,6 +112,10 @@ def read_cursor(text: str) -> tuple[float, str]:
     return began, call
 
 
+_TOLD_ONCE = ("direction", "connection", "aor", "caller", "callee", "sip_call_id")
+_OF_MESSAGES = ("message-in", "message-out", "delivered")
+
+
 def fold(head: CallHead, steps: Iterable[Step]) -> CallHead:
     """The head after these steps. Steps may come late, twice and in any order: the result is the same."""
     for step in steps:
@@ -119,17 +124,15 @@ def fold(head: CallHead, steps: Iterable[Step]) -> CallHead:
 
 
 def _absorb(head: CallHead, step: Step) -> CallHead:
-    head = replace(
-        head,
-        started_at=min(head.started_at, step.at) if head.started_at else step.at,
-        direction=head.direction or step.direction,
-        connection=head.connection or step.connection,
-        aor=head.aor or step.aor,
-        caller=head.caller or step.caller,
-        callee=head.callee or step.callee,
-        sip_call_id=head.sip_call_id or step.sip_call_id,
-        kind=head.kind or (MESSAGE if step.step in ("message-in", "message-out", "delivered") else ""),
-    )
+    news: dict[str, Any] = {
+        name: value for name in _TOLD_ONCE if (value := getattr(step, name)) and not getattr(head, name)
+    }
+    if not head.started_at or step.at < head.started_at:
+        news["started_at"] = step.at
+    if step.step in _OF_MESSAGES and not head.kind:
+        news["kind"] = MESSAGE
+    if news:  # of most steps there are none, and a copy costs more than the look
+        head = replace(head, **news)
     if step.step == "delivered":
         # Of several devices that get it the first counts; one may get it after the sender was told that none did.
         first = min(head.ended_at, step.at) if head.outcome == "delivered" else step.at

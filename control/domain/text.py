@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from control.domain.errors import InvalidFieldError
+
+_Record = TypeVar("_Record", bound=Any)  # a dataclass
 
 
 def checked_text(field: str, value: str, *, maximum: int, minimum: int = 1) -> str:
@@ -51,3 +56,13 @@ def printable(value: str, maximum: int) -> str:
     return "".join(
         c if unicodedata.category(c) not in ("Cc", "Zl", "Zp") else "\N{REPLACEMENT CHARACTER}" for c in clean
     )
+
+
+def all_printable(record: _Record, limits: Mapping[str, int]) -> _Record:
+    """A dataclass whose fields named in ``limits`` are ``printable``, each with its maximum; most are as they come."""
+    mended = {
+        name: text
+        for name, maximum in limits.items()
+        if (text := printable(value := getattr(record, name), maximum)) != value
+    }
+    return replace(record, **mended) if mended else record

@@ -45,6 +45,11 @@ class DeviceWake:
         """From the push to the REGISTER; None if there was none."""
         return max(0.0, self.registered_at - self.pushed_at) if self.registered_at else None
 
+    @property
+    def teaches(self) -> bool:
+        """Whether it says something of how long the device takes: it came, or it slept through."""
+        return self.registered_at > 0 or self.outcome == SLEPT
+
 
 @dataclass(frozen=True, slots=True)
 class WakeTimes:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Executable, Row, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -16,7 +17,7 @@ from control.domain.errors import AmbiguousError, NotFoundError
 from control.domain.journal import UNDER_WAY, CallFilter, CallHead, Step, fold, read_cursor
 from control.domain.quality import Heard, Leg, Quality, Side
 from control.domain.story import Story, tell
-from control.domain.text import printable
+from control.domain.text import all_printable, printable
 from control.store.models import Call, CallAudio, CallStep, Connection
 
 LATEST = "latest"
@@ -25,32 +26,54 @@ _REASON_LIMIT = 500
 _HEAD = [field.name for field in fields(CallHead)]
 _HEAD_COLUMNS = [getattr(Call, name) for name in _HEAD]
 
+_LIMITS = {
+    "call": 64,
+    "step": 32,
+    "device": 80,
+    "provider": 16,
+    "direction": 4,
+    "connection": 64,
+    **dict.fromkeys(("aor", "caller", "callee", "sip_call_id", "reason"), _REASON_LIMIT),
+}
+
+# Made once: building a statement costs more than running it, and a batch is written many times a second.
+_CALLS = Call.__table__.c
+_HEADS_OF = (
+    select(*(_CALLS[name] for name in _HEAD))
+    .where(_CALLS.call.in_(bindparam("calls", expanding=True)))
+    .order_by(_CALLS.call)
+    .with_for_update()
+)
+_UPDATE_HEAD = (
+    update(Call.__table__)  # type: ignore[arg-type]
+    .where(_CALLS.call == bindparam("key"))
+    .values({name: bindparam(name) for name in _HEAD if name != "call"})
+)
+
 
 def record(session: Session, steps: Iterable[Step]) -> None:
     """Write a batch of steps. The same step told twice is written once, and late ones fall into place."""
     by_call: defaultdict[str, dict[tuple[object, ...], Step]] = defaultdict(dict)
-    for step in map(_kept, steps):
+    for told in steps:
+        step = all_printable(told, _LIMITS)
         by_call[step.call].setdefault((step.at, step.step, step.device, step.provider), step)
     if not by_call:
         return
     # In one order everywhere, so that two agents that write of the same calls cannot wait for each other.
     calls = sorted(by_call)
-    heads = {call: CallHead(call, min(s.at for s in by_call[call].values())) for call in calls}
-    _insert_missing(session, Call, [_head_values(heads[call]) for call in calls])
-    query = select(*_HEAD_COLUMNS).where(Call.call.in_(calls)).order_by(Call.call).with_for_update()
-    heads |= {row.call: _head(row) for row in session.execute(query)}
-    changed = []
-    for call in calls:
-        after = fold(heads[call], by_call[call].values())
-        if after != heads[call]:
-            changed.append({"key": call, **{k: v for k, v in _head_values(after).items() if k != "call"}})
+    new = [
+        fold(CallHead(call, min(s.at for s in by_call[call].values())), by_call[call].values())
+        for call in calls
+    ]
+    _insert_missing(session, Call, [_head_values(head) for head in new])
+    connection, changed = session.connection(), []
+    for row in connection.execute(_HEADS_OF, {"calls": calls}):
+        head = _head(row)
+        after = fold(head, by_call[head.call].values())
+        if after != head:
+            changed.append({"key" if name == "call" else name: v for name, v in _head_values(after).items()})
     if changed:
-        table = Call.__table__
-        values: dict[str, Any] = {name: bindparam(name) for name in _HEAD if name != "call"}
-        session.connection().execute(
-            update(table).where(table.c.call == bindparam("key")).values(values),  # type: ignore[arg-type]
-            changed,
-        )
+        connection.execute(_UPDATE_HEAD, changed)
     _insert_missing(
         session, CallStep, [_step_values(step) for call in calls for step in by_call[call].values()]
     )
@@ -139,33 +162,20 @@ def prune(session: Session, before: float) -> int:
     return int(session.execute(delete(Call).where(Call.started_at < before)).rowcount)  # type: ignore[attr-defined]
 
 
-def _kept(step: Step) -> Step:
-    return replace(
-        step,
-        call=printable(step.call, 64),
-        step=printable(step.step, 32),
-        device=printable(step.device, 80),
-        provider=printable(step.provider, 16),
-        direction=printable(step.direction, 4),
-        connection=printable(step.connection, 64),
-        aor=printable(step.aor, _REASON_LIMIT),
-        caller=printable(step.caller, _REASON_LIMIT),
-        callee=printable(step.callee, _REASON_LIMIT),
-        sip_call_id=printable(step.sip_call_id, _REASON_LIMIT),
-        reason=printable(step.reason, _REASON_LIMIT),
-    )
-
-
 def _insert_missing(
     session: Session, model: type[Call | CallStep | CallAudio], values: list[dict[str, Any]]
 ) -> None:
-    dialect = session.get_bind().dialect.name
+    session.connection().execute(_missing(session.get_bind().dialect.name, model), values)
+
+
+@cache
+def _missing(dialect: str, model: type[Call | CallStep | CallAudio]) -> Executable:
     make = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    session.connection().execute(make(model.__table__).on_conflict_do_nothing(), values)  # type: ignore[arg-type]
+    return make(model.__table__).on_conflict_do_nothing()  # type: ignore[arg-type]
 
 
 def _head(row: Row[Any]) -> CallHead:
-    return CallHead(**row._mapping)
+    return CallHead(*row)  # type: ignore[call-arg]  # in the order of _HEAD
 
 
 def _head_values(head: CallHead) -> dict[str, Any]:

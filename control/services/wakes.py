@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields
+from functools import cache
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import BindParameter, Executable, bindparam, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from control.domain.text import printable
+from control.domain.text import all_printable
 from control.domain.wakes import REMEMBERED, DeviceWake, WaitPolicy, wait_for
 from control.services import outbox
 from control.store.models import Device, Wake
@@ -19,6 +20,27 @@ _NAMES = [field.name for field in fields(DeviceWake)]
 _COLUMNS = [getattr(Wake, name) for name in _NAMES]
 _KEY = ("wake", "device")
 _DEVICES_AT_ONCE = 500  # of one query's parameters
+_LIMITS = {"wake": 80, "device": 80, "call": 64, "provider": 16, "reason": 500}
+
+
+def _latest() -> Executable:
+    """The last ``limit`` wakes of each of ``devices``, the newest first."""
+    table = Wake.__table__.c
+    devices: BindParameter[str] = bindparam("devices", expanding=True)
+    number = func.row_number().over(partition_by=table.device, order_by=table.pushed_at.desc())
+    rows = select(*(table[name] for name in _NAMES), number.label("number")).where(table.device.in_(devices))
+    found = rows.subquery().c
+    query = select(*(found[name] for name in _NAMES)).where(found.number <= bindparam("limit"))
+    return query.order_by(found.device, found.pushed_at.desc())
+
+
+# Made once: building a statement costs more than running it, and a batch is written many times a second.
+_LATEST = _latest()
+_WAITS = (
+    select(Device.id, Device.wait)
+    .where(Device.id.in_(bindparam("devices", expanding=True)))
+    .order_by(Device.id)
+)
 
 
 def record(session: Session, seen: Iterable[DeviceWake], policy: WaitPolicy) -> None:
@@ -26,17 +48,15 @@ def record(session: Session, seen: Iterable[DeviceWake], policy: WaitPolicy) -> 
 
     Where that changes how long a call is to be held for a device, its line is projected anew.
     """
-    latest = {(wake.wake, wake.device): _kept(wake) for wake in seen}
+    latest = {(wake.wake, wake.device): wake for wake in seen}
     if not latest:
         return
-    dialect = session.get_bind().dialect.name
-    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    insert = make(Wake.__table__)  # type: ignore[arg-type]
-    updated = {name: insert.excluded[name] for name in _NAMES if name not in _KEY}
-    statement = insert.on_conflict_do_update(index_elements=_KEY, set_=updated)
+    kept = [all_printable(wake, _LIMITS) for wake in latest.values()]
     # In one order everywhere, so that two agents cannot wait for each other.
-    session.connection().execute(statement, [asdict(latest[key]) for key in sorted(latest)])
-    _learn(session, {wake.device for wake in latest.values() if wake.outcome}, policy)
+    kept.sort(key=lambda wake: (wake.wake, wake.device))
+    values = [{name: getattr(wake, name) for name in _NAMES} for wake in kept]
+    session.connection().execute(_upsert(session.get_bind().dialect.name), values)
+    _learn(session, {wake.device for wake in kept if wake.outcome and wake.teaches}, policy)
 
 
 def of_devices(
@@ -45,11 +65,8 @@ def of_devices(
     """The last wakes of each of these devices, the newest first; a device that was never pushed to is absent."""
     found: defaultdict[str, list[DeviceWake]] = defaultdict(list)
     for some in _portions(sorted(set(devices))):
-        number = func.row_number().over(partition_by=Wake.device, order_by=Wake.pushed_at.desc())
-        rows = select(*_COLUMNS, number.label("number")).where(Wake.device.in_(some)).subquery()
-        query = select(*(rows.c[name] for name in _NAMES)).where(rows.c.number <= limit)
-        for row in session.execute(query.order_by(rows.c.device, rows.c.pushed_at.desc())):
-            found[row.device].append(DeviceWake(**row._mapping))
+        for row in session.connection().execute(_LATEST, {"devices": some, "limit": limit}):
+            found[row.device].append(DeviceWake(*row))
     return found
 
 
@@ -73,21 +90,19 @@ def prune(session: Session, before: float) -> int:
 def _learn(session: Session, ended: set[str], policy: WaitPolicy) -> None:
     waits = {device: wait_for(wakes, policy) for device, wakes in of_devices(session, ended).items()}
     for some in _portions(sorted(waits)):
-        for device in session.scalars(select(Device).where(Device.id.in_(some)).order_by(Device.id)):
-            if device.wait != waits[device.id]:
-                device.wait = waits[device.id]
-                outbox.note(session, outbox.LINE, device.user_id)
+        known = session.connection().execute(_WAITS, {"devices": some})
+        for changed in [row.id for row in known if row.wait != waits[row.id]]:
+            device = session.get_one(Device, changed)
+            device.wait = waits[changed]
+            outbox.note(session, outbox.LINE, device.user_id)
 
 
-def _kept(wake: DeviceWake) -> DeviceWake:
-    return replace(
-        wake,
-        wake=printable(wake.wake, 80),
-        device=printable(wake.device, 80),
-        call=printable(wake.call, 64),
-        provider=printable(wake.provider, 16),
-        reason=printable(wake.reason, 500),
-    )
+@cache
+def _upsert(dialect: str) -> Executable:
+    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    insert = make(Wake.__table__)  # type: ignore[arg-type]
+    updated = {name: insert.excluded[name] for name in _NAMES if name not in _KEY}
+    return insert.on_conflict_do_update(index_elements=_KEY, set_=updated)
 
 
 def _portions(names: Sequence[str]) -> Iterator[Sequence[str]]:

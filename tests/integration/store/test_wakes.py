@@ -71,6 +71,19 @@ def test_w9_the_line_waits_as_its_phone_has_taught_and_is_projected_anew_only_th
     assert outbox.since(session, head) == []
 
 
+def test_w9_a_call_that_was_given_up_before_the_phone_came_teaches_nothing(
+    session: Session, phone: str
+) -> None:
+    wakes.record(session, [wake(phone, n) for n in range(5)], POLICY)
+    assert wait_of_line(session) == POLICY.least
+    for number in range(5, 40):  # they leave none of those that taught among the last
+        given_up = replace(wake(phone, number), registered_at=0.0, outcome="called-off")
+        wakes.record(session, [given_up], POLICY)
+    assert wait_of_line(session) == POLICY.least
+    wakes.record(session, [replace(given_up, wake="w99", pushed_at=NOW + 9999, outcome="slept")], POLICY)
+    assert wait_of_line(session) == POLICY.usual
+
+
 def test_w8_the_connection_is_never_kept_waiting_longer_than_it_allows(session: Session, phone: str) -> None:
     wakes.record(session, [wake(phone, n, 30.0) for n in range(6)], POLICY)
     assert wait_of_line(session) == 20  # as no connection says more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from control.domain.connection import ConnectionSpec
 from control.domain.credential import ha1_md5, ha1_sha256, new_connection_id, new_device_id, new_password
 from control.domain.errors import InvalidFieldError
+from control.domain.journal import Step
 from control.domain.secret import Secret
-from control.domain.text import printable
+from control.domain.text import all_printable, printable
 
 
 def spec(**more: Any) -> ConnectionSpec:
@@ -169,3 +171,12 @@ def test_what_the_network_says_is_kept_without_control_characters() -> None:
         == "a\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}"
     )
     assert printable("x" * 500, 10) == "x" * 10
+
+
+def test_of_a_record_only_the_texts_that_are_named_and_unfit_are_mended() -> None:
+    limits = {"call": 4, "reason": 9}
+    fit = Step("call", 1.0, "failed", device="a\r\nb", reason="gone away")
+    assert all_printable(fit, limits) is fit
+    assert all_printable(replace(fit, call="too long", reason="a\r\nb"), limits) == replace(
+        fit, call="too ", reason="a\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}b"
+    )
