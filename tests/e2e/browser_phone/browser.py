@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -108,14 +109,24 @@ class BrowserPhone:
         assert heard == "", f"the page hears {heard} instead of {frequency} Hz"
 
 
+_POLICY = re.compile(r"Content.Security.Policy", re.IGNORECASE)
+# Whatever the page's policy has kept from it, said where `chromium` sees it.
+_TELL_VIOLATIONS = """
+addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) =>
+  console.error(`Content-Security-Policy: ${violatedDirective} forbids ${blockedURI}`));
+"""
+
+
 @asynccontextmanager
 async def chromium(
     folder: Path, tone: int = BROWSER_TONE, *, as_people_have_it: bool = False, **context: Any
 ) -> AsyncIterator[BrowserContext]:
     """A browser with a profile of its own, which reaches nothing but loopback.
 
-    It trusts the test's certificate, and makes sounds by itself, unless it is as people have it.
+    It trusts the test's certificate, and makes sounds by itself, unless it is as people have it. None of its pages may do
+    what the page's own policy forbids.
     """
+    violations: list[str] = []
     microphone = folder / f"microphone-{tone}.wav"
     write_tone(microphone, tone)
     async with async_playwright() as playwright:
@@ -132,11 +143,15 @@ async def chromium(
             permissions=["microphone", "notifications"],
             **context,
         )
-        await browser.add_init_script(_PLAIN_MICROPHONE)
+        browser.on(
+            "console", lambda said: violations.append(said.text) if _POLICY.search(said.text) else None
+        )
+        await browser.add_init_script(_PLAIN_MICROPHONE + _TELL_VIOLATIONS)
         try:
             yield browser
         finally:
             await browser.close()
+        assert violations == [], violations
 
 
 async def phone_in(browser: BrowserContext, stack: Stack) -> BrowserPhone:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import Page
 
 from demo.pbx.server import MILLIWATT_TONE
 from tests.e2e.browser_phone.browser import BROWSER_TONE, BrowserPhone
+from tests.e2e.browser_phone.keyboard import focused, press_by_keyboard
 from tests.e2e.scene import ALICE, BOB, CALLER_TONE, Scene
 
 
@@ -94,6 +94,19 @@ async def test_u1_a_call_that_fails_says_why(
     await bob.says(words)
 
 
+async def test_key_tones_arrive_at_the_far_end(scene: Scene, bob: BrowserPhone) -> None:
+    before = scene.stack.pbx.keys()
+    await bob.dial("603")
+    await bob.says("Talking")
+    await bob.press("Keypad")
+    tones = bob.page.get_by_role("group", name="Key tones")
+    for key in ("4 GHI", "star", "0 +", "pound"):
+        await tones.get_by_role("button", name=key).click()
+    await bob.says("The other side hung up")
+    assert [*before, "4*0"] == scene.stack.pbx.keys()
+    assert bob.complaints == []
+
+
 async def test_a_call_by_keyboard_alone(scene: Scene, bob: BrowserPhone) -> None:
     keyboard = bob.page.keyboard
     await keyboard.type("601")
@@ -110,22 +123,8 @@ async def test_a_call_by_keyboard_alone(scene: Scene, bob: BrowserPhone) -> None
     assert await focused(bob.page) == "Answer"
     await keyboard.press("Enter")
     await bob.says("Talking")
+    assert await focused(bob.page) == "Call from Alice"
+    await press_by_keyboard(bob.page, "Hold")
+    await bob.says("On hold")
+    assert await focused(bob.page) == "Resume"
     await outgoing.hangup()
-
-
-async def press_by_keyboard(page: Page, name: str) -> None:
-    """Tab to the button of that name, and press it."""
-    for _ in range(60):
-        if await focused(page) == name:
-            await page.keyboard.press("Enter")
-            return
-        await page.keyboard.press("Tab")
-    raise AssertionError(f"no way by Tab to {name!r}")
-
-
-async def focused(page: Page) -> str:
-    """The name of what has the focus."""
-    found = await page.evaluate(
-        "(document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).trim()"
-    )
-    return str(found)

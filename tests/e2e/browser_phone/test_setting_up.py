@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import BrowserContext, Page
+from playwright.async_api import BrowserContext
 
 from control.services import people
 from tests.e2e.browser_phone.browser import BrowserPhone, phone_in
@@ -91,20 +90,3 @@ async def test_signing_out_forgets_everything(scene: Scene, bob: BrowserPhone) -
     await scene.stack.eventually(lambda: not scene.stack.bindings(bob.device), "the phone is unregistered")
     await bob.page.reload()
     await bob.says("This browser is not a phone yet")
-
-
-async def test_screen_readers_find_nothing_amiss_in_light_and_dark(scene: Scene, bob: BrowserPhone) -> None:
-    await bob.page.get_by_text("Settings").click()
-    await assert_accessible(bob.page)
-    second = await phone_in(bob.page.context, scene.stack)
-    await second.open(scene.stack.link((await scene.stack.add_device("Other", "bob")).id))
-    await second.says("Set up this browser anew")
-    await assert_accessible(second.page)
-
-
-async def assert_accessible(page: Page) -> None:
-    """What axe-core finds, in both colour schemes."""
-    for scheme in ("light", "dark"):
-        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        found = await Axe().run(page)
-        assert found.violations_count == 0, found.generate_report()

@@ -95,7 +95,7 @@ async function open(account) {
   let instance = await store.get("instance");
   if (!instance) await store.set("instance", (instance = crypto.randomUUID()));
   const [microphone, speaker] = [await store.get("microphone"), await store.get("speaker")];
-  phone = new Phone(account, { instance, microphone, speaker });
+  phone = new Phone(account, { instance, microphone: microphone?.id, speaker: speaker?.id });
   phone.addEventListener("state", showState);
   phone.addEventListener("account", () => {
     store.set("account", phone.account);
@@ -103,6 +103,7 @@ async function open(account) {
     openSettings.refresh?.();
   });
   phone.addEventListener("call", ({ detail }) => taken(detail));
+  phone.addEventListener("trouble", ({ detail }) => complain(detail));
   window.nightbell = phone; // for whoever looks at it in the browser's console
   showWho();
   showState();

@@ -8,6 +8,7 @@ export function showCall(call, { phone, complain }) {
   const card = document.getElementById("call-card").content.firstElementChild.cloneNode(true);
   const $ = (selector) => card.querySelector(selector);
   const title = call.name || call.number;
+  const news = document.getElementById("news");
   card.setAttribute("aria-label", `${call.direction === "in" ? "Call from" : "Call to"} ${title}`);
   $(".name").textContent = title;
   $(".number-line").textContent = call.name ? call.number : "";
@@ -17,13 +18,14 @@ export function showCall(call, { phone, complain }) {
   const attempt = (work) => async (event) => {
     event.preventDefault();
     const button = event.submitter ?? event.currentTarget;
-    button.disabled = true;
+    if (button.ariaDisabled) return;
+    button.ariaDisabled = "true"; // and not `disabled`, which would take the focus away
     try {
       await work();
     } catch (error) {
       complain(error);
     }
-    button.disabled = false;
+    button.ariaDisabled = null;
     show();
   };
   const fold = (button, part) => {
@@ -51,6 +53,7 @@ export function showCall(call, { phone, complain }) {
 
   function show() {
     const { state } = call;
+    const here = card.contains(document.activeElement) && document.activeElement;
     const talking = state === "talking";
     card.dataset.state = state;
     $(".words").textContent = call.words;
@@ -67,20 +70,27 @@ export function showCall(call, { phone, complain }) {
     $(".hold").textContent = heldByUs(call) ? "Resume" : "Hold";
     $(".hold").setAttribute("aria-pressed", String(heldByUs(call)));
     if (state === "ended") $(".tones").hidden = $(".handover").hidden = true;
+    // Whoever has pressed a button that goes stays with the call.
+    if (here && !here.checkVisibility()) card.focus();
   }
 
+  // A card that is new would not be read out. What happens to it is said in a place that was there before.
+  const tell = () => (news.textContent = call.state === "incoming" ? `Call from ${title}` : `${title}: ${call.words}`);
   const ticking = setInterval(show, 500);
   call.addEventListener("state", () => {
     show();
+    tell();
     if (call.state !== "ended") return;
     clearInterval(ticking);
     setTimeout(() => {
       const focused = card.contains(document.activeElement);
+      if (!phone.calls.length) news.textContent = "";
       card.remove();
       if (focused) document.getElementById("number").focus();
     }, LINGER_MS);
   });
   show();
+  tell();
   document.getElementById("calls").prepend(card);
   // Where the hands should be: at Answer when it rings; what is being typed is not interrupted by more than a sound.
   if (call.direction === "out") card.focus();

@@ -25,7 +25,8 @@ function row(call, dial) {
     part("span", "how", [call.words, call.seconds ? length(call.seconds) : ""].filter(Boolean).join(" · ")),
     part("time", "when", when(call.began)),
   );
-  button.setAttribute("aria-label", `Call ${call.name || call.number} again: ${direction(call)}, ${call.words}, ${when(call.began)}`);
+  const told = [direction(call), call.words, call.seconds ? length(call.seconds) : "", when(call.began)].filter(Boolean);
+  button.setAttribute("aria-label", `Call ${call.name || call.number} again: ${told.join(", ")}`);
   button.addEventListener("click", () => dial(call.number));
   item.append(button);
   return item;
@@ -60,5 +61,5 @@ function when(at) {
 }
 
 function length(seconds) {
-  return seconds < 60 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }

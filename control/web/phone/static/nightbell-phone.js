@@ -50,7 +50,7 @@ async function ask(url, options = {}) {
 
 /**
  * A phone. Events: "state" (see `state` and `words`), "call" (detail: the new Call, in or out),
- * "account" (detail: what Nightbell says of the account now).
+ * "account" (detail: what Nightbell says of the account now), "trouble" (detail: a PhoneError that nobody waits for).
  */
 export class Phone extends EventTarget {
   /**
@@ -73,6 +73,7 @@ export class Phone extends EventTarget {
     this._attempt = 0;
     this._onOnline = () => this.wake();
     this._onVisible = () => document.visibilityState === "visible" && this.wake();
+    this._onLeave = () => this._leave();
   }
 
   /** Register, and stay registered. Throws PhoneError if Nightbell does not know the account any more. */
@@ -105,6 +106,7 @@ export class Phone extends EventTarget {
     this._listen(this._ua);
     addEventListener("online", this._onOnline);
     document.addEventListener("visibilitychange", this._onVisible);
+    addEventListener("pagehide", this._onLeave);
     this._refreshing = setInterval(() => this.refresh().catch(() => {}), REFRESH_MS);
     this._ua.start();
   }
@@ -114,6 +116,7 @@ export class Phone extends EventTarget {
     if (!this._ua) return;
     removeEventListener("online", this._onOnline);
     document.removeEventListener("visibilitychange", this._onVisible);
+    removeEventListener("pagehide", this._onLeave);
     clearInterval(this._refreshing);
     clearTimeout(this._retrying);
     clearTimeout(this._probing);
@@ -122,6 +125,11 @@ export class Phone extends EventTarget {
     this._ua = undefined;
     ua.stop();
     this._say("stopped", "Switched off");
+  }
+
+  /** The page goes: those who talk to it learn it. A call that only rings is left: whoever comes back gets it again. */
+  _leave() {
+    for (const call of [...this.calls]) if (call.state !== "incoming") call.hangup();
   }
 
   /** Make sure, now, that calls can come in: after a push, when the network is back, when the page is seen again. */
@@ -175,18 +183,24 @@ export class Phone extends EventTarget {
     if (!navigator.mediaDevices) {
       throw new PhoneError("insecure", "This page was not opened over https, so the browser keeps the microphone away.");
     }
+    const chosen = () => ask({ ...wanted, deviceId: { exact: this.microphone } });
     try {
-      if (!this.microphone) return await ask(wanted);
-      return await ask({ ...wanted, deviceId: { exact: this.microphone } }).catch((error) => {
-        if (error.name !== "OverconstrainedError" && error.name !== "NotFoundError") throw error;
-        return ask(wanted); // unplugged meanwhile
-      });
+      const stream = await (this.microphone ? chosen().catch((error) => gone(error) && ask(wanted)) : ask(wanted));
+      // Unplugged in the middle of a call: the call goes on with another.
+      for (const track of stream.getAudioTracks()) track.addEventListener("ended", () => this._microphoneGone(stream));
+      return stream;
     } catch (error) {
       if (error.name === "NotAllowedError") {
         throw new PhoneError("microphone", "The microphone is blocked. Allow it for this page (in the address bar) and try again.");
       }
       if (error.name === "NotFoundError") throw new PhoneError("microphone", "There is no microphone. Plug one in and try again.");
       throw new PhoneError("microphone", "The microphone does not work. Is another program using it?");
+    }
+  }
+
+  async _microphoneGone(stream) {
+    for (const call of this.calls.filter((each) => each._stream === stream)) {
+      await call.replaceMicrophone().catch((error) => this._emit("trouble", error));
     }
   }
 
@@ -307,6 +321,12 @@ export class Phone extends EventTarget {
     const { device, password } = this.account;
     return { authorization: `Basic ${btoa(String.fromCharCode(...new TextEncoder().encode(`${device}:${password}`)))}` };
   }
+}
+
+/** Whether the device that was asked for is not there; any other error is thrown on. */
+function gone(error) {
+  if (error.name !== "OverconstrainedError" && error.name !== "NotFoundError") throw error;
+  return true;
 }
 
 function bytesOf(base64url) {

@@ -1,4 +1,7 @@
-/** The tones of a phone, made on the spot: no files, and none when the browser forbids sound before a click. */
+/**
+ * The tones of a phone, made on the spot: no files, and none when the browser forbids sound before a click. It may ring
+ * elsewhere than where calls are heard.
+ */
 
 const PATTERNS = {
   // frequencies (Hz), seconds on, seconds off
@@ -6,15 +9,31 @@ const PATTERNS = {
   ringback: [[425], 1, 4],
 };
 
-let context;
+const contexts = {}; // one for each tone: a context has one loudspeaker
+const sinks = {};
 let playing;
+
+/** By which loudspeaker a tone is heard from now on; empty: the system's choice. */
+export async function useSink(name, id) {
+  sinks[name] = id;
+  await contexts[name]?.setSinkId?.(id).catch(() => {}); // unplugged: the system's choice goes on
+}
+
+function contextOf(name) {
+  if (!contexts[name]) {
+    contexts[name] = new AudioContext();
+    if (sinks[name]) useSink(name, sinks[name]);
+  }
+  return contexts[name];
+}
 
 export function ring(name) {
   if (playing?.name === name) return;
   hush();
   if (!name) return;
+  let context;
   try {
-    context ??= new AudioContext();
+    context = contextOf(name);
   } catch {
     return;
   }

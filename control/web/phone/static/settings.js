@@ -1,4 +1,6 @@
-/** Settings: which microphone, which loudspeaker, whether pushes wake this browser, installing, signing out. */
+/** Settings: which microphone, loudspeaker and bell, whether pushes wake this browser, installing, signing out. */
+
+import { useSink } from "./ring.js";
 
 const $ = (id) => document.getElementById(id);
 let offer; // the browser's own question, kept until it is asked for
@@ -10,15 +12,38 @@ addEventListener("beforeinstallprompt", (event) => {
 });
 addEventListener("appinstalled", () => ($("install").hidden = true));
 
+/** What is heard and spoken by: `kind` is the browser's word for it. */
+const DEVICES = {
+  microphone: { kind: "audioinput", what: "microphone", use: (phone, id) => phone.useMicrophone(id) },
+  speaker: {
+    kind: "audiooutput",
+    what: "loudspeaker",
+    use: (phone, id) => Promise.all([phone.useSpeaker(id), useSink("ringback", id)]),
+  },
+  ringer: { kind: "audiooutput", what: "bell", use: (_, id) => useSink("incoming", id) },
+};
+
 /** Wire the settings of a phone that was just opened. */
 export function openSettings({ phone, worker, store, said, signOut }) {
   const media = navigator.mediaDevices;
-  $("speaker-field").hidden = !("setSinkId" in HTMLMediaElement.prototype);
+  for (const name of ["speaker", "ringer"]) $(`${name}-field`).hidden = !("setSinkId" in HTMLMediaElement.prototype);
 
+  /** Show what there is to choose from, and say which choice is not there now: it is kept, and used when it is back. */
   async function listDevices() {
     const found = (await media?.enumerateDevices()) ?? [];
-    fill($("microphone"), found.filter(({ kind }) => kind === "audioinput"), phone.microphone);
-    fill($("speaker"), found.filter(({ kind }) => kind === "audiooutput"), phone.speaker);
+    const absent = [];
+    for (const [name, { kind, what }] of Object.entries(DEVICES)) {
+      const there = found.filter((device) => device.kind === kind && device.deviceId);
+      const chosen = (await store.get(name)) ?? {};
+      if (!fill($(name), there, chosen)) absent.push(`The ${what} “${chosen.label}” is not plugged in.`);
+    }
+    $("absent").textContent = absent.length ? `${absent.join(" ")} The system’s choice is used until it is back.` : "";
+  }
+
+  async function changed() {
+    await listDevices();
+    // A loudspeaker that is back is used again; a microphone is asked for with the next call.
+    for (const name of ["speaker", "ringer"]) await DEVICES[name].use(phone, (await store.get(name))?.id ?? "");
   }
 
   async function showPush() {
@@ -34,11 +59,12 @@ export function openSettings({ phone, worker, store, said, signOut }) {
         : "Calls ring while this page is open. Web Push is not set up on this Nightbell.";
   }
 
-  $("microphone").onchange = ({ target }) => choose("microphone", target.value, phone.useMicrophone(target.value));
-  $("speaker").onchange = ({ target }) => choose("speaker", target.value, phone.useSpeaker(target.value));
-  async function choose(key, value, done) {
-    await store.set(key, value);
-    await done.catch((error) => ($("trouble").textContent = said(error)));
+  for (const [name, { use }] of Object.entries(DEVICES)) {
+    $(name).onchange = async ({ target: { value, selectedOptions } }) => {
+      await store.set(name, { id: value, label: selectedOptions[0].text });
+      await use(phone, value).catch((error) => ($("trouble").textContent = said(error)));
+      await listDevices();
+    };
   }
 
   $("push").onclick = async () => {
@@ -58,16 +84,20 @@ export function openSettings({ phone, worker, store, said, signOut }) {
   };
   $("sign-out").onclick = signOut;
   $("settings").ontoggle = () => $("settings").open && listDevices();
-  media?.addEventListener("devicechange", listDevices);
+  media?.addEventListener("devicechange", changed);
   openSettings.refresh = showPush;
-  listDevices();
+  changed();
   showPush();
 }
 
-function fill(select, devices, chosen) {
-  // Until the microphone was allowed once, browsers tell neither names nor ids.
-  const known = devices.filter(({ deviceId }) => deviceId && deviceId !== "default" && deviceId !== "communications");
-  const options = known.map(({ deviceId, label }, i) => new Option(label || `Device ${i + 1}`, deviceId));
+/** Offer these devices; false if what was chosen is not among them. */
+function fill(select, devices, { id = "", label = "" }) {
+  // Until the microphone was allowed once, browsers tell neither names nor ids: `devices` is empty then.
+  const known = devices.filter(({ deviceId }) => deviceId !== "default" && deviceId !== "communications");
+  const options = known.map((device, i) => new Option(device.label || `Device ${i + 1}`, device.deviceId));
+  const there = !id || !known.length || known.some(({ deviceId }) => deviceId === id);
+  if (id && !known.some(({ deviceId }) => deviceId === id)) options.push(new Option(label, id));
   select.replaceChildren(select.options[0], ...options);
-  select.value = known.some(({ deviceId }) => deviceId === chosen) ? chosen : "";
+  select.value = id;
+  return there;
 }
