@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -16,11 +15,12 @@ from demo.sandbox.faults import answer, fail, wait
 from demo.sandbox.fcm.errors import FCM_ERRORS, OAUTH_ERRORS, GoogleError, unauthenticated, wrong_project
 from demo.sandbox.fcm.oauth import AccessTokens
 from demo.sandbox.fcm.rules import Ruling, rule
+from demo.sandbox.https_server import HttpsServer
 from demo.sandbox.orders import TOKEN, Order, OrderBook
 from demo.sandbox.pushes import Push, PushLog
 
 
-class FcmServer:
+class FcmServer(HttpsServer):
     """Google's two endpoints on one address."""
 
     def __init__(
@@ -32,33 +32,18 @@ class FcmServer:
         log: PushLog,
         clock: Callable[[], float],
     ) -> None:
+        super().__init__(credentials, clock)
         self._access_tokens = access_tokens
         self._devices = devices
         self._orders = orders
         self._log = log
-        self._clock = clock
-        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._tls.load_cert_chain(credentials.certificate_file, credentials.certificate_key_file)
-        self._runner: web.AppRunner | None = None
 
-    async def start(self, address: str, port: int) -> int:
-        """Listen; returns the port, which the system chooses for 0."""
-        app = web.Application()
-        app.router.add_post("/token", self._token)
-        app.router.add_post("/v1/projects/{project}/messages:send", self._send)
-        # A request that hangs by order ends with its connection, or at once when the sandbox stops.
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, address, port, ssl_context=self._tls, backlog=512).start()
-        bound: int = self._runner.addresses[0][1]
-        return bound
-
-    async def stop(self) -> None:
-        """Stop listening and hang up."""
-        if self._runner:
-            await self._runner.cleanup()
-            self._runner = None
+    def routes(self) -> list[web.RouteDef]:
+        """Of OAuth, and of FCM."""
+        return [
+            web.post("/token", self._token),
+            web.post("/v1/projects/{project}/messages:send", self._send),
+        ]
 
     async def _token(self, request: web.Request) -> web.StreamResponse:
         form = await request.post()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from aiohttp import web
 from demo.sandbox.credentials import Credentials
 from demo.sandbox.devices import Devices
 from demo.sandbox.faults import answer, fail, wait
+from demo.sandbox.https_server import HttpsServer
 from demo.sandbox.orders import Order, OrderBook
 from demo.sandbox.pushes import Push, PushLog
 from demo.sandbox.webpush.aes128gcm import UnreadableError, decrypt
@@ -22,8 +22,10 @@ from demo.sandbox.webpush.subscriptions import Subscription, Subscriptions
 from demo.sandbox.webpush.vapid import refusal
 
 
-class WebPushServer:
+class WebPushServer(HttpsServer):
     """One vendor's service. ``origin`` is what a VAPID token has to name as its audience."""
+
+    largest = 4 * MAX_BODY
 
     def __init__(
         self,
@@ -34,33 +36,22 @@ class WebPushServer:
         log: PushLog,
         clock: Callable[[], float],
     ) -> None:
+        super().__init__(credentials, clock)
         self._subscriptions = subscriptions
         self._devices = devices
         self._orders = orders
         self._log = log
-        self._clock = clock
-        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._tls.load_cert_chain(credentials.certificate_file, credentials.certificate_key_file)
-        self._runner: web.AppRunner | None = None
         self.origin = ""
 
+    def routes(self) -> list[web.RouteDef]:
+        """What a subscription's endpoint leads to."""
+        return [web.post("/push/{name}", self._push)]
+
     async def start(self, address: str, port: int) -> int:
-        """Listen; returns the port, which the system chooses for 0."""
-        app = web.Application(client_max_size=4 * MAX_BODY)
-        app.router.add_post("/push/{name}", self._push)
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, address, port, ssl_context=self._tls, backlog=512).start()
-        bound: int = self._runner.addresses[0][1]
+        """As of any; from then on it knows its origin."""
+        bound = await super().start(address, port)
         self.origin = f"https://{address}:{bound}"
         return bound
-
-    async def stop(self) -> None:
-        """Stop listening and hang up."""
-        if self._runner:
-            await self._runner.cleanup()
-            self._runner = None
 
     async def _push(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
