@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from control.domain.push import PushTrouble
 from control.push.apns.provider import ApnsProvider
 from control.push.apns.settings import ApnsSettings
 from control.push.fcm.provider import FcmProvider
@@ -16,6 +17,7 @@ from control.push.http.settings import PusherSettings
 from control.push.log.provider import LogProvider
 from control.push.log.settings import LogSettings
 from control.push.port import Clock, Provider
+from control.push.provider_time import ProviderTime
 from control.push.webpush.provider import WebPushProvider
 from control.push.webpush.settings import WebPushSettings
 from control.push.webpush.vapid import public_key
@@ -65,8 +67,14 @@ def pn_names(settings: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def configured(settings: Mapping[str, Any], clock: Clock = time.time) -> list[Provider]:
-    """The providers this installation has a table for, not yet started."""
+def configured(
+    settings: Mapping[str, Any],
+    clock: Clock = time.time,
+    *,
+    trouble: Callable[[PushTrouble], None] = lambda _: None,
+) -> list[Provider]:
+    """The providers this installation has a table for, not yet started. ``trouble`` is told when the clock is wrong."""
+    clock = ProviderTime(clock, trouble)
     made: list[Provider] = []
     for name, tables in settings.items():
         one_or_more = PROVIDERS[name].make(tables, clock)

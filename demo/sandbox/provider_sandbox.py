@@ -38,7 +38,8 @@ class ProviderSandbox:
     ``start()``.
 
     ``address``: the loopback address of all its servers. ``token_update_interval``: see ProviderTokens.
-    ``access_token_life``: seconds for which FCM's OAuth tokens hold.
+    ``access_token_life``: seconds for which FCM's OAuth tokens hold. ``apns_dates``: APNs' answers have a Date, which Apple
+    documents nowhere.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class ProviderSandbox:
         clock: Callable[[], float] = time.time,
         token_update_interval: float = 0.0,
         access_token_life: float = 3599.0,
+        apns_dates: bool = False,
     ) -> None:
         if not ipaddress.ip_address(address).is_loopback:
             raise SandboxError(
@@ -68,6 +70,7 @@ class ProviderSandbox:
         self._clock = clock
         self._token_update_interval = token_update_interval
         self._access_token_life = access_token_life
+        self._apns_dates = apns_dates
         self._credentials: Credentials | None = None
         self._servers: dict[str, ApnsServer | FcmServer | WebPushServer] = {}
         self._control = ControlServer(self)
@@ -259,7 +262,9 @@ class ProviderSandbox:
             self._clock,
             self._token_update_interval,
         )
-        service = ApnsService(tokens, self.devices, self.orders, self.log, self._clock)
+        service = ApnsService(
+            tokens, self.devices, self.orders, self.log, self._clock, dated=self._apns_dates
+        )
         access_tokens = AccessTokens(
             credentials.service_account_key,
             credentials.client_email,

@@ -84,7 +84,8 @@ class Agent:
             learned=self._projector.nudge,
         )
         limits = settings.wake.calls_per_callee, settings.wake.calls_per_domain
-        self._dispatcher = Dispatcher(configured(settings.push), trouble=self._recorder.put)
+        providers = configured(settings.push, trouble=self._recorder.put)
+        self._dispatcher = Dispatcher(providers, trouble=self._recorder.put)
         lessons = TokenLessons(self._tokens, self._recorder.put, time.time)
         self._waker = Waker(
             boot=self.boot,

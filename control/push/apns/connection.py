@@ -52,6 +52,7 @@ class _Exchange:
     status: str = ""
     apns_id: str = ""
     retry_after: str | None = None
+    date: str | None = None
     body: bytearray = field(default_factory=bytearray)
 
 
@@ -157,6 +158,8 @@ class ApnsConnection(APNsTLSClientProtocol):
                     exchange.apns_id = headers.get(b"apns-id", b"").decode("ascii", "replace")
                     if after := headers.get(b"retry-after"):
                         exchange.retry_after = after.decode("ascii", "replace")
+                    if date := headers.get(b"date"):
+                        exchange.date = date.decode("ascii", "replace")
             case DataReceived():
                 if event.flow_controlled_length:
                     self.conn.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
@@ -179,7 +182,9 @@ class ApnsConnection(APNsTLSClientProtocol):
     def _settle(self, stream: int) -> None:
         exchange = self._exchanges.pop(stream, None)
         if exchange is not None and not exchange.answered.done():
-            answer = ApnsAnswer(exchange.apns_id, exchange.status, bytes(exchange.body), exchange.retry_after)
+            answer = ApnsAnswer(
+                exchange.apns_id, exchange.status, bytes(exchange.body), exchange.retry_after, exchange.date
+            )
             exchange.answered.set_result(answer)
 
     def _fail(self, stream: int, error: NoAnswerError) -> None:

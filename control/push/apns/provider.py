@@ -16,6 +16,7 @@ from control.push.apns.settings import ApnsKey, ApnsSettings, key_for
 from control.push.apns.team import ApnsTeam
 from control.push.errors import NoAnswerError, PushCredentialsError
 from control.push.port import Clock
+from control.push.provider_time import ProviderTime
 
 ATTEMPT = 5.0  # seconds for one attempt; the dispatcher makes another while the deadline allows
 CONNECT_AHEAD = 2.0  # seconds that ``start`` waits for the first connections
@@ -28,7 +29,7 @@ class ApnsProvider:
 
     def __init__(self, settings: ApnsSettings, clock: Clock = time.time) -> None:
         self._settings = settings
-        self._clock = clock
+        self._clock = ProviderTime.of(clock)
         self._teams: dict[ApnsKey, ApnsTeam] = {}
 
     async def start(self) -> None:
@@ -40,8 +41,8 @@ class ApnsProvider:
         except OSError as error:
             raise PushCredentialsError(f"push.apns.ca_file {settings.ca_file}: {error}") from None
         for named, key in zip(settings.keys, keys, strict=True):
-            token = ProviderToken(key, named.key_id, named.team_id, self._clock)
-            self._teams[named] = ApnsTeam(token, settings, tls)
+            token = ProviderToken(key, named.key_id, named.team_id, self._clock.theirs)
+            self._teams[named] = ApnsTeam(token, self._clock, settings, tls)
         connecting = [task for team in self._teams.values() for task in team.start()]
         await asyncio.wait(connecting, timeout=CONNECT_AHEAD)
 
@@ -81,13 +82,13 @@ class ApnsProvider:
         """To the token's environment; where it is unknown, once to the other: builds are often mistaken for the other kind."""
         if team is None:
             raise NoAnswerError("not-started")
-        first = verdict(await team.send(request, environment), self._clock())
+        first = self._verdict(await team.send(request, environment))
         if first.reason != BAD_DEVICE_TOKEN:
             return first
         other = team.other(environment)
         if not other:
             return replace(first, quarantine=True)
-        second = verdict(await team.send(request, other), self._clock())
+        second = self._verdict(await team.send(request, other))
         if second.reason == BAD_DEVICE_TOKEN:
             return replace(second, quarantine=True)
         if second.outcome in (Outcome.DELIVERED, Outcome.TOKEN_DEAD):
@@ -95,14 +96,17 @@ class ApnsProvider:
         # The key is not good for that environment, for instance: it has not said that it does not know the token.
         return second if second.outcome is Outcome.RETRY else first
 
+    def _verdict(self, answer: ApnsAnswer) -> Verdict:
+        return verdict(answer, self._clock.theirs(), self._clock.ahead)
+
     @property
     def connected(self) -> int:
         """How many connections can take pushes now, of all keys and environments."""
         return sum(team.connected for team in self._teams.values())
 
 
-def verdict(answer: ApnsAnswer, now: float) -> Verdict:
-    """What an answer of APNs means; ``now`` is UNIX time in seconds."""
+def verdict(answer: ApnsAnswer, now: float, ahead: float = 0.0) -> Verdict:
+    """What an answer of APNs means; ``now`` is UNIX time in seconds, as Apple has it: so far ahead of our clock."""
     status = int(answer.status) if answer.status.isdigit() else 0
     reason = answer.description or ""
     outcome = OUTCOMES.outcome(status, reason)
@@ -112,6 +116,6 @@ def verdict(answer: ApnsAnswer, now: float) -> Verdict:
         reason=reason,
         provider_id=answer.notification_id,
         retry_after=retry_after.seconds(answer.retry_after, now) if outcome is Outcome.RETRY else None,
-        unregistered_at=answer.timestamp / 1000 if answer.timestamp is not None else None,
+        unregistered_at=answer.timestamp / 1000 - ahead if answer.timestamp is not None else None,
         advice=ADVICE.get(reason, "") if outcome is Outcome.MISCONFIGURED else "",
     )

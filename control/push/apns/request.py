@@ -76,10 +76,11 @@ def is_device_token(token: str) -> bool:
 class ApnsRequest(NotificationRequest):
     """A push that APNs drops at the notice's deadline.
 
-    aioapns counts ``time_to_live`` from the moment of sending; here ``expiration`` is absolute (UNIX seconds).
+    aioapns counts ``time_to_live`` from the moment of sending; here ``expiration`` is absolute (UNIX seconds), and by Apple's
+    clock, where ``deadline`` is by ours.
     """
 
-    __slots__ = ("authorization", "body", "expiration", "style")
+    __slots__ = ("authorization", "body", "deadline", "expiration", "style")
 
     def __init__(self, token: PushToken, notice: PushNotice, style: Style) -> None:
         super().__init__(
@@ -91,6 +92,7 @@ class ApnsRequest(NotificationRequest):
             apns_topic=topic(token),
         )
         self.style = style
+        self.deadline = notice.deadline
         self.expiration = int(notice.deadline)
         self.authorization = ""
         self.body = json.dumps(self.message, separators=(",", ":")).encode()
@@ -124,14 +126,20 @@ def payload(notice: PushNotice, style: Style) -> dict[str, Any]:
 
 
 class ApnsAnswer(NotificationResult):
-    """APNs' answer: ``status`` (three digits), ``description`` (Apple's reason), ``timestamp`` (ms of a 410)."""
+    """APNs' answer: ``status`` (three digits), ``description`` (Apple's reason), ``timestamp`` (ms of a 410).
 
-    __slots__ = ("retry_after",)
+    ``date`` is the header, which Apple documents nowhere (RFC 9110 §6.6.1 demands it).
+    """
 
-    def __init__(self, apns_id: str, status: str, body: bytes, retry_after: str | None = None) -> None:
+    __slots__ = ("date", "retry_after")
+
+    def __init__(
+        self, apns_id: str, status: str, body: bytes, retry_after: str | None = None, date: str | None = None
+    ) -> None:
         reason, timestamp = _parse(body)
         super().__init__(apns_id, status, description=reason, timestamp=timestamp)
         self.retry_after = retry_after
+        self.date = date
 
 
 def _parse(body: bytes) -> tuple[str, int | None]:

@@ -13,18 +13,23 @@ from control.push.apns.pool import ApnsPool
 from control.push.apns.provider_token import ProviderToken
 from control.push.apns.request import ApnsAnswer, ApnsRequest
 from control.push.apns.settings import ApnsSettings
+from control.push.provider_time import ProviderTime
 
 PRODUCTION_HOST = "api.push.apple.com"
 SANDBOX_HOST = "api.sandbox.push.apple.com"
 
-EXPIRED_PROVIDER_TOKEN = ("403", "ExpiredProviderToken")
+EXPIRED = "ExpiredProviderToken"
+OF_THE_CLOCK = {("403", EXPIRED), ("403", "InvalidProviderToken")}  # it may be: Apple says no more
 
 
 class ApnsTeam:
     """Sends what one key signs for, in both environments."""
 
-    def __init__(self, token: ProviderToken, settings: ApnsSettings, tls: ssl.SSLContext) -> None:
+    def __init__(
+        self, token: ProviderToken, time: ProviderTime, settings: ApnsSettings, tls: ssl.SSLContext
+    ) -> None:
         self._token = token
+        self._time = time
         production = ApnsPool(settings.server or PRODUCTION_HOST, settings.port, tls)
         if settings.sandbox_server:
             sandbox = ApnsPool(settings.sandbox_server, settings.sandbox_port, tls)
@@ -55,16 +60,29 @@ class ApnsTeam:
         return "" if self._pools[other] is self._pools[environment] else other
 
     async def send(self, request: ApnsRequest, environment: str) -> ApnsAnswer:
-        """Send and wait for the answer; once more if only the provider token was too old. Raises NoAnswerError."""
+        """Send and wait for the answer; once more if only the provider token's time was wrong. Raises NoAnswerError."""
         pool = self._pools[_known(environment)]
-        request.authorization = self._token.get_header()
-        answer = await pool.send_notification(request)
-        if (answer.status, answer.description) == EXPIRED_PROVIDER_TOKEN and self._token.replace(
-            request.authorization
+        answer = await pool.send_notification(self._signed(request))
+        if (answer.status, answer.description) in OF_THE_CLOCK and self._has_another(
+            answer, request.authorization
         ):
-            request.authorization = self._token.get_header()
-            answer = await pool.send_notification(request)
+            answer = await pool.send_notification(self._signed(request))
         return answer
+
+    def _signed(self, request: ApnsRequest) -> ApnsRequest:
+        request.authorization = self._token.get_header()
+        request.expiration = int(request.deadline + self._time.ahead)
+        return request
+
+    def _has_another(self, answer: ApnsAnswer, refused: str) -> bool:
+        """Whether the provider token would be another one now: by Apple's clock, by ours, or as the refused one was old."""
+        if answer.date:
+            self._time.heard(answer.date)
+        else:
+            self._time.forget()
+        return self._token.get_header() != refused or (
+            answer.description == EXPIRED and self._token.replace(refused)
+        )
 
     def _each(self) -> list[ApnsPool]:
         return list(dict.fromkeys(self._pools.values()))

@@ -14,6 +14,7 @@ from typing import Any
 
 import requests
 import structlog
+from google.auth import jwt
 from google.auth.exceptions import GoogleAuthError, RefreshError
 from google.auth.transport import Response
 from google.auth.transport.requests import Request
@@ -21,8 +22,11 @@ from google.oauth2.service_account import Credentials
 
 from control.push.errors import ConnectFailedError, PushCredentialsError, PushError
 from control.push.port import Clock
+from control.push.provider_time import ProviderTime
 
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
+AUDIENCE = "https://oauth2.googleapis.com/token"  # whatever the account's token_uri says
+LIFETIME = 3600  # seconds; the longest that Google takes
 RENEW_AHEAD = 600.0  # seconds before its end; a token that lives shorter than twice that: at its half
 REQUEST_TIMEOUT = 5.0  # seconds; google-auth's own is 120
 SHORTEST = 1.0  # seconds; one that lives shorter is not asked for more often
@@ -38,22 +42,43 @@ class TokenRefusedError(PushError):
     id = "push-token-refused"
 
 
+class ServiceAccount(Credentials):
+    """google-auth's, which signs by the time that ``theirs`` has, not by the system's."""
+
+    theirs: Clock = staticmethod(time.time)
+
+    def _make_authorization_grant_assertion(self) -> bytes:
+        now = int(self.theirs())
+        claims = {
+            "iat": now,
+            "exp": now + LIFETIME,
+            "iss": self.service_account_email,
+            "aud": AUDIENCE,
+            "scope": SCOPE,
+        }
+        signed: bytes = jwt.encode(self.signer, claims)  # type: ignore[no-untyped-call]
+        return signed
+
+
 class _TimedRequest(Request):
-    """google-auth's transport with our timeout, as ``Credentials.refresh`` passes none."""
+    """google-auth's transport with our timeout, as ``Credentials.refresh`` passes none. ``date`` is the last answer's."""
+
+    date: str | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Response:
         kwargs["timeout"] = REQUEST_TIMEOUT
         response: Response = super().__call__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self.date = response.headers.get("Date")
         return response
 
 
-def read_service_account(path: Path) -> Credentials:
+def read_service_account(path: Path) -> ServiceAccount:
     """The service account of a JSON file from the Google console. Raises PushCredentialsError."""
     try:
         raw = json.loads(path.read_text("utf-8"))
         if not isinstance(raw, dict):
             raise ValueError("not a JSON object")
-        account: Credentials = Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
+        account: ServiceAccount = ServiceAccount.from_service_account_info(  # type: ignore[no-untyped-call]
             raw, scopes=[SCOPE]
         )
     except OSError as error:
@@ -73,8 +98,9 @@ def read_service_account(path: Path) -> Credentials:
 class AccessToken:
     """At hand at any time without waiting, once it has been fetched; one fetch at a time, shared by all."""
 
-    def __init__(self, account: Credentials, clock: Clock, ca_file: Path | None = None) -> None:
+    def __init__(self, account: ServiceAccount, clock: ProviderTime, ca_file: Path | None = None) -> None:
         self._account = account
+        self._account.theirs = clock.theirs
         self._clock = clock
         session = requests.Session()
         if ca_file is not None:
@@ -131,7 +157,7 @@ class AccessToken:
         if self._failure is not None and 0 <= self._clock() - self._failed_at < FIRST_PAUSE:
             raise self._failure  # every push asks; Google is asked once a second at most
         try:
-            await in_thread(self._account.refresh, self._request)
+            await self._exchange()
         except GoogleAuthError as error:
             self._failure, self._failed_at = self._meaning(error), self._clock()
             log.error("fcm.no-token", account=self._account.service_account_email, why=str(error))
@@ -144,6 +170,22 @@ class AccessToken:
         lifetime = max(lifetime, SHORTEST)
         self._ends_at = self._clock() + lifetime
         self._renew_at = self._ends_at - min(RENEW_AHEAD, lifetime / 2)
+
+    async def _exchange(self) -> None:
+        """An assertion for a token; once more if meanwhile our clock has turned out to be wrong. Raises GoogleAuthError."""
+        signed = self._clock.ahead
+        try:
+            await self._ask()
+        except GoogleAuthError:
+            self._clock.heard(self._request.date)
+            if not self._clock.differs(signed):
+                raise
+            await self._ask()
+        self._clock.heard(self._request.date)
+
+    async def _ask(self) -> None:
+        self._request.date = None
+        await in_thread(self._account.refresh, self._request)
 
     def _meaning(self, error: GoogleAuthError) -> PushError:
         if isinstance(error, RefreshError) and not error.retryable:

@@ -6,14 +6,13 @@ import asyncio
 import json
 
 import aiohttp
-from google.oauth2.service_account import Credentials
 
 from control.domain.push import PushNotice
 from control.push import https
-from control.push.fcm.access_token import AccessToken
+from control.push.fcm.access_token import AccessToken, ServiceAccount
 from control.push.fcm.message import error_code, message
 from control.push.fcm.settings import FcmAccount, FcmSettings
-from control.push.port import Clock
+from control.push.provider_time import ProviderTime
 
 BASE_URL = "https://fcm.googleapis.com"
 
@@ -24,10 +23,10 @@ class FcmProject:
     def __init__(
         self,
         named: FcmAccount,
-        account: Credentials,
+        account: ServiceAccount,
         settings: FcmSettings,
         session: aiohttp.ClientSession,
-        clock: Clock,
+        clock: ProviderTime,
     ) -> None:
         base_url = (settings.base_url or BASE_URL).rstrip("/")
         self._url = f"{base_url}/v1/projects/{account.project_id}/messages:send"

@@ -17,6 +17,7 @@ from control.push.fcm.outcomes import ACCOUNT_REFUSED, ADVICE, NO_ACCOUNT_FOR_PR
 from control.push.fcm.project import BASE_URL, FcmProject
 from control.push.fcm.settings import FcmSettings
 from control.push.port import Clock
+from control.push.provider_time import ProviderTime
 
 ATTEMPT = 5.0  # seconds for one attempt; the dispatcher makes another while the deadline allows
 CONNECT_AHEAD = 2.0  # seconds that ``start`` waits for the access tokens and the first connection
@@ -34,7 +35,7 @@ class FcmProvider:
 
     def __init__(self, settings: FcmSettings, clock: Clock = time.time) -> None:
         self._settings = settings
-        self._clock = clock
+        self._clock = ProviderTime.of(clock)
         self._base_url = (settings.base_url or BASE_URL).rstrip("/")
         self._projects: list[FcmProject] = []
         self._session: aiohttp.ClientSession | None = None
@@ -97,7 +98,7 @@ class FcmProvider:
             return _misconfigured(ACCOUNT_REFUSED)
         except NoAnswerError as error:
             return Verdict(Outcome.RETRY, reason=error.reason)
-        return verdict(answer, self._clock())
+        return verdict(answer, self._clock.theirs())
 
     def _project(self, token: PushToken) -> FcmProject | None:
         return next((project for project in self._projects if project.serves(token.app)), None)
@@ -110,6 +111,7 @@ class FcmProvider:
                 session.get(self._base_url, allow_redirects=False) as response,
             ):
                 await response.read()
+                self._clock.heard(response.headers.get("Date"))
         except (aiohttp.ClientError, TimeoutError) as error:
             log.warning("fcm.connect-failed", url=self._base_url, why=str(error) or "timeout")
 

@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import formatdate
 
 from demo.sandbox.apns.provider_token import ProviderTokens
 from demo.sandbox.apns.reasons import STATUS_OF_REASON
@@ -28,7 +29,7 @@ class Answer:
 
 
 class ApnsService:
-    """The provider behind the connections."""
+    """The provider behind the connections. ``dated``: answers have a Date, which Apple documents nowhere."""
 
     def __init__(
         self,
@@ -37,11 +38,14 @@ class ApnsService:
         orders: OrderBook,
         log: PushLog,
         clock: Callable[[], float],
+        *,
+        dated: bool = False,
     ) -> None:
         self._tokens = tokens
         self._devices = devices
         self._log = log
         self._clock = clock
+        self._dated = dated
         self.orders = orders
 
     def answer(self, request: Request, received_at: float, connection: int, first_key: str = "") -> Answer:
@@ -63,7 +67,7 @@ class ApnsService:
         push = self._push(request, ruling, status, fault, received_at, apns_id, connection)
         self._log.add(push)
         return Answer(
-            headers=_headers(status, apns_id, order),
+            headers=self._headers(status, apns_id, order),
             body=self._body(ruling, status),
             push=push,
             fault=fault,
@@ -75,6 +79,14 @@ class ApnsService:
         """The answer has gone out: an accepted push now reaches the phone."""
         if answer.push.status == 200:
             self._devices.deliver(answer.push)
+
+    def _headers(self, status: int, apns_id: str, order: Order | None) -> list[tuple[str, str]]:
+        headers = [(":status", str(status)), ("apns-id", apns_id)]
+        if order and order.retry_after is not None:
+            headers.append(("retry-after", str(order.retry_after)))
+        if self._dated:
+            headers.append(("date", formatdate(self._clock(), usegmt=True)))
+        return headers
 
     def _body(self, ruling: Ruling, status: int) -> bytes:
         if not ruling.reason:
@@ -114,10 +126,3 @@ class ApnsService:
             message=ruling.payload,
             headers=headers,
         )
-
-
-def _headers(status: int, apns_id: str, order: Order | None) -> list[tuple[str, str]]:
-    headers = [(":status", str(status)), ("apns-id", apns_id)]
-    if order and order.retry_after is not None:
-        headers.append(("retry-after", str(order.retry_after)))
-    return headers
