@@ -8,7 +8,7 @@ import pytest
 
 from control.services import people
 from demo.pbx.server import HOLD_TONE
-from demo.phone import Answer
+from demo.phone import Answer, Call
 from tests.e2e.relay import nothing_relayed
 from tests.e2e.scene import ALICE, BOB, Scene, answered, assert_they_hear_each_other, hang_up
 from tests.fixtures.webrtc import WebRtcAudio, WebRtcPhone
@@ -49,24 +49,28 @@ async def test_it_calls(scene: Scene, kind: type[WebRtcPhone]) -> None:
 
 
 @KINDS
-async def test_s4_it_holds_and_resumes(scene: Scene, kind: type[WebRtcPhone]) -> None:
+@pytest.mark.parametrize("calls", [True, False], ids=["calls", "is called"])
+async def test_s4_it_holds_and_resumes(scene: Scene, kind: type[WebRtcPhone], calls: bool) -> None:
     await scene.extension()
     bob, alice = await scene.awake("browser", transport="wss", kind=kind), await scene.caller()
-    ours = await bob.phone.call(ALICE)
-    theirs = await alice.incoming()
-    await answered(ours, theirs)
-    await assert_they_hear_each_other(ours, theirs)
+    caller = bob.phone if calls else alice
+    outgoing = await caller.call(ALICE if calls else BOB)
+    incoming = await (alice if calls else bob.phone).incoming()
+    ours: Call = outgoing if calls else incoming
+    theirs: Call = incoming if calls else outgoing
+    await answered(outgoing, incoming)
+    await assert_they_hear_each_other(outgoing, incoming)
 
     assert (await ours.hold()).status == 200
     assert await theirs.audio.heard(HOLD_TONE)
     assert (await ours.resume()).status == 200
-    await assert_they_hear_each_other(ours, theirs)
+    await assert_they_hear_each_other(outgoing, incoming)
 
     assert (await theirs.hold()).status == 200
     assert await ours.audio.heard(HOLD_TONE)
     assert (await theirs.resume()).status == 200
-    await assert_they_hear_each_other(ours, theirs)
-    await hang_up(ours, theirs)
+    await assert_they_hear_each_other(outgoing, incoming)
+    await hang_up(outgoing, incoming)
     await nothing_relayed(scene.stack)
 
 
