@@ -10,16 +10,19 @@ import hmac
 import os
 from dataclasses import dataclass
 
+from kemi.media_profile import Terms
+
 PARAMETER = "nb"
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What a dialog says of itself: our reference of the call, whether its media goes through rtpengine, and which end is
-    the device's: the caller's when ``outbound``, else the other one; ``caller`` is what short_tag makes of his From-tag."""
+    """What a dialog says of itself: our reference of the call, on what terms its media goes through rtpengine, None when it
+    does not, and which end is the device's: the caller's when ``outbound``, else the other one; ``caller`` is what short_tag
+    makes of his From-tag."""
 
     call: str
-    relayed: bool
+    media: Terms | None
     outbound: bool = False
     caller: str = ""
 
@@ -39,8 +42,8 @@ def short_tag(tag: str) -> str:
 
 
 def seal(mark: Mark, sip_call_id: str, key: bytes) -> str:
-    """The mark as a parameter's value: ``reference.caller.o|i.r|d.seal``."""
-    plain = f"{mark.call}.{mark.caller}.{'o' if mark.outbound else 'i'}.{'r' if mark.relayed else 'd'}"
+    """The mark as a parameter's value: ``reference.caller.o|i.terms|d.seal``."""
+    plain = f"{mark.call}.{mark.caller}.{'o' if mark.outbound else 'i'}.{'d' if mark.media is None else mark.media}"
     return f"{plain}.{_mac(plain, sip_call_id, key)}"
 
 
@@ -50,7 +53,7 @@ def unseal(value: str, sip_call_id: str, key: bytes) -> Mark | None:
     if not hmac.compare_digest(mac.encode(), _mac(plain, sip_call_id, key).encode()):
         return None
     call, caller, direction, media = plain.split(".")
-    return Mark(call, media == "r", direction == "o", caller)
+    return Mark(call, None if media == "d" else Terms.read(media), direction == "o", caller)
 
 
 def in_route(route: str) -> str:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 
-from kemi import held_request, ksr, media, media_profile, nat, purr, route, stray, trust, wire
+from kemi import held_request, ksr, media, nat, purr, route, stray, trust, wire
 from kemi.call_mark import Mark
-from kemi.media_profile import Leg
 from kemi.node import Node
 
 _SESSION = ("INVITE", "UPDATE")
 _TO_DEVICE = "$avp(nb_to_device)"  # "1": the reply comes from a device
-_SENDER = "$avp(nb_sender)"  # the kind of media of who sent the request
 # The requests that refresh the route set or the target of the dialog.
 _RECORDED = ("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY")
 
@@ -29,7 +27,8 @@ def request(node: Node) -> int:
         ksr.follow_alias()
     trust.remove_credentials()
     sleeper = ""
-    if mark.is_device(ksr.pv("$ft")):
+    from_device = mark.is_device(ksr.pv("$ft"))
+    if from_device:
         trust.remove_claims()
     else:
         ksr.pv_set(_TO_DEVICE, "1")
@@ -42,14 +41,14 @@ def request(node: Node) -> int:
         node.stay_in_dialog(mark)
         nat.public_contact()
     is_stray = stray.is_stray(mark)
-    has_media = mark.relayed and not is_stray
+    terms = None if is_stray else mark.media
+    has_media = terms is not None
     relayed = has_media and method in _SESSION
     reply_route = "ksr_reply_dialog_media" if relayed else "ksr_reply_dialog"
     if method != "ACK":
         ksr.tm_routes(reply=reply_route)
-    if relayed:
-        ksr.pv_set(_SENDER, _leg(mark.is_device(ksr.pv("$ft")), ksr.pv("$pr").lower()).value)
-        why = media.offer_in_dialog(_leg(ksr.pv(_TO_DEVICE) == "1", media.next_hops_transport()))
+    if terms is not None and relayed:
+        why = media.offer_in_dialog(terms, not from_device, node.settings.webrtc)
         if why:
             ksr.append_header_to_reply(f'Reason: SIP;cause=488;text="{why}"')
             ksr.reply(488, "Not Acceptable Here")
@@ -104,17 +103,13 @@ def _astray(method: str) -> int:
 def reply(node: Node, relayed: bool) -> int:
     """Reply route of requests within a dialog; ``relayed``: of those that change its media."""
     code = ksr.pv_int("$rs")
-    if ksr.pv(_TO_DEVICE) == "1":
+    from_device = ksr.pv(_TO_DEVICE) == "1"
+    if from_device:
         trust.remove_claims()
         if code == 599:
             held_request.given_up(node)
     if 100 < code < 300:
         nat.public_contact()
         if relayed:
-            media.answer_in_dialog(Leg(ksr.pv(_SENDER)))
+            media.answer_in_dialog(to_device=not from_device)
     return 1
-
-
-def _leg(is_device: bool, transport: str) -> Leg:
-    """What one side of the call takes, as far as its transport tells."""
-    return media_profile.leg_of_device("auto", transport) if is_device else Leg.PLAIN

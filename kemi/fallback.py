@@ -20,8 +20,10 @@ _GRACE_S = 30.0  # a fallback may begin that long after the wait is over
 _AT_ONCE = 3
 
 
-def sealed(node: Node, call: str, origin: Origin, documents: Sequence[LineDoc], wait: float) -> str:
-    """The errand of the first of these lines that has a fallback, ``""`` when none has."""
+def sealed(
+    node: Node, call: str, origin: Origin, documents: Sequence[LineDoc], wait: float, relayed: bool
+) -> str:
+    """The errand of the first of these lines that has a fallback, ``""`` when none has; ``relayed``: so is its media."""
     for line in documents:
         if line.fallback_device or line.fallback_number:
             errand = Errand(
@@ -30,6 +32,8 @@ def sealed(node: Node, call: str, origin: Origin, documents: Sequence[LineDoc], 
                 device=line.fallback_device,
                 number=line.fallback_number,
                 connection=line.fallback_connection or origin.connection,
+                relayed=relayed,
+                codecs=origin.document.codecs,
             )
             return errand.seal(ksr.pv("$ci"), node.key)
     return ""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kemi import call_mark, fallback, ksr, media, media_profile, nat, stray, trust, wake, wake_rules, wire
 from kemi.auth import Origin
 from kemi.call_mark import Mark
 from kemi.documents import devices as device_documents
 from kemi.documents import lines
-from kemi.media_profile import Leg
+from kemi.media_profile import Terms
 from kemi.node import Node
 from kemi.wake_rules import Entry, Plan
 from kemi.wire import LineDevice
@@ -37,13 +36,13 @@ class _Ring:
     call: str
     connection: str
     aor: str
-    relayed: bool
+    media: Terms | None
     early_ringing: bool
     devices: list[LineDevice]
     wait: float
     fallback: str = ""
     reason: str = ""
-    codecs: Sequence[str] = ()
+    is_errand: bool = False
 
 
 def invite(node: Node, origin: Origin) -> int:
@@ -53,35 +52,36 @@ def invite(node: Node, origin: Origin) -> int:
     documents = [d for d in (lines.get(a) for a in origin.aors) if d is not None]
     wait = max((d.wait for d in documents), default=0.0)
     call = call_mark.new_reference()
+    relayed = document.media == "relay" and node.settings.media
     return _ring(
         node,
         _Ring(
             call=call,
             connection=origin.connection,
             aor=origin.aors[0] if origin.aors else "",
-            relayed=document.media == "relay" and node.settings.media,
+            media=Terms(pbx_codecs=tuple(document.codecs)) if relayed else None,
             early_ringing=document.early_ringing,
             devices=list({device.id: device for d in documents for device in d.devices}.values()),
             wait=wait,
-            codecs=document.codecs,
-            fallback=fallback.sealed(node, call, origin, documents, wait),
+            fallback=fallback.sealed(node, call, origin, documents, wait, relayed),
         ),
     )
 
 
 def to_device(node: Node, errand: wire.Errand, aor: str, device: LineDevice, wait: float) -> int:
-    """Take an INVITE that Nightbell itself sends to one device; its media is the business of the call it is for."""
+    """Take an INVITE that Nightbell itself sends to one device."""
     return _ring(
         node,
         _Ring(
             call=call_mark.new_reference(),
             connection=errand.connection,
             aor=aor,
-            relayed=False,
+            media=Terms(pbx_codecs=tuple(errand.codecs)) if errand.relayed else None,
             early_ringing=False,
             devices=[device],
             wait=wait,
             reason=errand.reason,
+            is_errand=True,
         ),
     )
 
@@ -90,7 +90,6 @@ def _ring(node: Node, ring: _Ring) -> int:
     now = time.time()
     call = ring.call
     caller, name = ksr.pv("$fU")[:_LONGEST], ksr.pv("$fn").strip('"')[:_LONGEST]
-    node.stay_in_dialog(Mark(call, ring.relayed, caller=call_mark.short_tag(ksr.pv("$ft"))))
     if not ksr.tm_new():
         return 1  # another worker has this INVITE: a retransmission that came while the first was being looked at
     node.events.call(
@@ -103,7 +102,7 @@ def _ring(node: Node, ring: _Ring) -> int:
         sip_call_id=ksr.pv("$ci"),
         reason=ring.reason,
     )
-    unusable = media.refusal(Leg.PLAIN) if ring.relayed else ""
+    unusable = media.refusal(Terms(), to_device=False) if ring.media is not None else ""
     if unusable:
         return _refuse(node, call, 488, unusable)
     devices = [device.id for device in ring.devices]
@@ -119,8 +118,8 @@ def _ring(node: Node, ring: _Ring) -> int:
     ksr.pv_set(_DEVICES, " ".join(devices))
     if ring.fallback:
         ksr.pv_set(fallback.ERRAND, ring.fallback)
-    if ring.relayed:
-        media.relay_this_call(Leg.PLAIN, ring.codecs)
+    if ring.media is not None:
+        media.relay_this_call(ring.media, ring.is_errand)
     ksr.tm_routes("ksr_branch_device", "ksr_reply_device", "ksr_failure_device")
     if plan.hold:
         ksr.pv_set(_WAKING, wire.dumps(_wake_order(ring, plan, now + ring.wait, caller, name)))
@@ -214,20 +213,35 @@ def branch(node: Node) -> int:
     index = ksr.tm_branch()
     device = _adding[index] if index < len(_adding) else _adding[-1]
     ksr.pv_set(f"$avp(nb_device{index})", device)
+    call = ksr.pv(_CALL)
     if device == fallback.BRANCH:
-        media.offer_on_branch(index, Leg.PLAIN, ())
+        _stay_in_dialog(node, call, None)  # the errand's own dialog has the media
         ksr.append_header(f"{wire.HEADER_ERRAND}: {ksr.pv(fallback.ERRAND)}")
         return 1
-    call, document = ksr.pv(_CALL), device_documents.get(device)
-    if document is not None:
-        callee = media_profile.leg_of_device(document.media, media.next_hops_transport())
-        refusal = media.offer_on_branch(index, callee, document.codecs, node.settings.webrtc)
+    terms = _terms(device)
+    if terms is not None:
+        refusal = media.offer_on_branch(index, terms, to_device=True, webrtc=node.settings.webrtc)
         if refusal:
             ksr.drop()
             node.events.call(call, "device-refused", device=device, code=488, reason=refusal)
             return 1
+    _stay_in_dialog(node, call, terms)
     node.events.call(call, "invite-out", device=device)
     return 1
+
+
+def _terms(device: str) -> Terms | None:
+    """On what terms this device is offered the call's media, None when that is not relayed."""
+    terms = media.terms_of_call()
+    document = device_documents.get(device) if terms is not None else None
+    if terms is None or document is None:
+        return terms
+    leg = media_profile.leg_of_device(document.media, media.next_hops_transport())
+    return replace(terms, device=leg, device_codecs=tuple(document.codecs))
+
+
+def _stay_in_dialog(node: Node, call: str, terms: Terms | None) -> None:
+    node.stay_in_dialog(Mark(call, terms, caller=call_mark.short_tag(ksr.pv("$ft"))))
 
 
 def reply(node: Node) -> int:
@@ -241,17 +255,18 @@ def reply(node: Node) -> int:
             ksr.pv_set(_WHY, "" if why == wake.NOBODY_WOKE else why)
             wake.given_up(node, ksr.via_branch(), why)
         return 1
-    if device == fallback.BRANCH:
-        device = ""
-    else:
+    has_media = device != fallback.BRANCH  # that of the errand is its own
+    if has_media:
         _heard(device, index)
+    else:
+        device = ""
     if code <= 100:
         return 1
     nat.public_contact()
     trust.remove_claims()
     call = ksr.pv(_CALL)
-    if not stray.is_late(index):
-        media.answer_on_branch(index)
+    if has_media and not stray.is_late(index):
+        media.answer_on_branch(index, to_device=False)
     if code < 200:
         node.events.call(call, "ringing", device=device, code=code)
     elif code < 300:

@@ -5,83 +5,100 @@ What each side is offered is decided in kemi/media_profile.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from kemi import contact, ksr, media_profile, sdp
-from kemi.media_profile import Leg
+from kemi.media_profile import Leg, Terms
 
 _PER_BRANCH = " via-branch=extra"
 _KEPT = 3  # s that rtpengine keeps the figures of a call for, if nobody tells it to forget them
 
 # AVPs, alive as long as the transaction.
 _OFFERED = "$avp(nb_offered)"  # "1": this request carried the offer, so the reply carries the answer
-_RELAYED = "$avp(nb_media)"  # the caller's kind of media: this call's goes through rtpengine
-_CODECS = "$avp(nb_codecs)"  # the caller's codec policy, separated by spaces
+_RELAYED = "$avp(nb_media)"  # the terms of this call's media, which goes through rtpengine
+_ERRAND = "$avp(nb_media_errand)"  # "1": another transaction of ours has the same call, and its branches
 
 
-def relay_this_call(caller: Leg, codecs: Sequence[str]) -> None:
-    """Say that the media of the call being set up goes through rtpengine, and what its caller takes."""
-    ksr.pv_set(_RELAYED, caller.value)
-    ksr.pv_set(_CODECS, " ".join(codecs))
+def relay_this_call(terms: Terms, errand: bool = False) -> None:
+    """Say that the media of the call being set up goes through rtpengine, on what terms as far as they are known.
+
+    ``errand``: it was begun in another transaction of ours, which ends its media, too, should nobody answer.
+    """
+    ksr.pv_set(_RELAYED, str(terms))
+    if errand:
+        ksr.pv_set(_ERRAND, "1")
 
 
-def refusal(callee: Leg, codecs: Sequence[str] = (), webrtc: bool = True) -> str:
-    """Why this INVITE's media cannot be handed to such a callee, in words; ``""`` when it can, or brings none.
+def terms_of_call() -> Terms | None:
+    """What relay_this_call was told, None when it was not."""
+    terms = ksr.pv(_RELAYED)
+    return Terms.read(terms) if terms else None
+
+
+def refusal(terms: Terms, to_device: bool, webrtc: bool = True) -> str:
+    """Why this request's offer cannot be handed to the other side, in words; ``""`` when it can, or there is none.
 
     ``webrtc``: whether this rtpengine may be trusted with it.
     """
     if not ksr.has_sdp():
         return ""
     description = sdp.read(ksr.body())
-    if not webrtc and Leg.WEBRTC in (callee, media_profile.leg_of(description)):
+    receiver, codecs = terms.receiver(to_device)
+    if not webrtc and Leg.WEBRTC in (receiver, media_profile.leg_of(description)):
         return "No WebRTC here: rtpengine is open to CVE-2023-51275"
-    return media_profile.refusal(description, callee, codecs)
+    return media_profile.refusal(description, receiver, codecs)
 
 
-def offer_on_branch(branch: int, callee: Leg, codecs: Sequence[str], webrtc: bool = True) -> str:
+def leg_of_sender(setting: str) -> Leg:
+    """What the device takes that has sent this request: what it describes, else as its setting and its transport say."""
+    if ksr.has_sdp():
+        return media_profile.leg_of(sdp.read(ksr.body()))
+    return media_profile.leg_of_device(setting, ksr.pv("$pr").lower())
+
+
+def offer_on_branch(branch: int, terms: Terms, to_device: bool, webrtc: bool = True) -> str:
     """In a branch route: offer this branch its own ports, so that each device of a fork has its own.
 
     Returns why that cannot be done, ``""`` when it was done or there is nothing to do.
     """
-    if not ksr.pv(_RELAYED) or not ksr.has_sdp():
+    if not ksr.has_sdp():
+        ksr.pv_set(_of_branch(branch), str(terms))
         return ""
-    why = refusal(callee, codecs, webrtc)
+    why = refusal(terms, to_device, webrtc)
     if not why:
-        ksr.pv_set("$avp(extra_id)", f"b{branch}")
+        _name_branch(branch)
         ksr.pv_set(_OFFERED, "1")
-        description = sdp.read(ksr.body())
-        _offer(media_profile.offer(description, callee, _caller_codecs(), codecs) + _PER_BRANCH)
+        _offer(terms.offer(sdp.read(ksr.body()), to_device) + _PER_BRANCH)
     return why
 
 
-def answer_on_branch(branch: int) -> None:
+def answer_on_branch(branch: int, to_device: bool) -> None:
     """In a reply route: the answer (or, when the request had no body, the offer) of one branch."""
     if ksr.pv(_RELAYED) and ksr.has_sdp():
-        ksr.pv_set("$avp(extra_id)", f"b{branch}")
+        _name_branch(branch)
         if ksr.pv(_OFFERED) == "1":
             _answer(media_profile.ANSWER + _PER_BRANCH)
         else:
-            caller = Leg(ksr.pv(_RELAYED))
-            flags = media_profile.offer(sdp.read(ksr.body()), caller, receiver=_caller_codecs())
-            _offer(flags + _PER_BRANCH)
+            terms = Terms.read(ksr.pv(_of_branch(branch)))
+            _offer(terms.offer(sdp.read(ksr.body()), to_device) + _PER_BRANCH)
 
 
-def offer_in_dialog(receiver: Leg) -> str:
+def offer_in_dialog(terms: Terms, to_device: bool, webrtc: bool = True) -> str:
     """A re-INVITE or UPDATE with a body: offer again (hold, resume, another codec). Returns why not, as offer_on_branch."""
-    why = refusal(receiver)
+    ksr.pv_set(_RELAYED, str(terms))
+    why = refusal(terms, to_device, webrtc)
     if not why and ksr.has_sdp():
         ksr.pv_set(_OFFERED, "1")
-        _offer(media_profile.offer_again(sdp.read(ksr.body()), receiver))
+        _offer(terms.offer_again(sdp.read(ksr.body()), to_device))
     return why
 
 
-def answer_in_dialog(receiver: Leg) -> None:
+def answer_in_dialog(to_device: bool) -> None:
     """The reply to it; when the re-INVITE came without a body, the reply is the offer and the ACK answers."""
     if ksr.has_sdp():
         if ksr.pv(_OFFERED) == "1":
             _answer(media_profile.ANSWER)
         else:
-            _offer(media_profile.offer_again(sdp.read(ksr.body()), receiver))
+            terms = Terms.read(ksr.pv(_RELAYED))
+            _offer(terms.offer_again(sdp.read(ksr.body()), to_device))
 
 
 def answer_in_ack() -> None:
@@ -97,7 +114,7 @@ def end() -> None:
 
 def end_if_relayed() -> None:
     """The same within the transaction that set the call up, when it failed."""
-    if ksr.pv(_RELAYED):
+    if ksr.pv(_RELAYED) and not ksr.pv(_ERRAND):
         ksr.media_delete()
 
 
@@ -119,5 +136,9 @@ def _sources() -> str:
     return media_profile.sources(sdp.read(ksr.body()), ksr.pv("$si"), port, ksr.header("Contact"))
 
 
-def _caller_codecs() -> list[str]:
-    return ksr.pv(_CODECS).split()
+def _name_branch(branch: int) -> None:
+    ksr.pv_set("$avp(extra_id)", f"{'e' if ksr.pv(_ERRAND) else 'b'}{branch}")
+
+
+def _of_branch(branch: int) -> str:
+    return f"$avp(nb_media{branch})"

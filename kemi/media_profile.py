@@ -7,6 +7,7 @@ none it must know (G.711 by phones and PBXs, Opus by browsers, RFC 7874).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 
 from kemi import contact
@@ -26,6 +27,8 @@ _UNWANTED = (
     "AES_192_CM_HMAC_SHA1_32",
 )
 _OFFER = " ".join((ANSWER, *(f"SDES-no-{suite}" for suite in _UNWANTED)))
+# Within a call it keeps to the codecs agreed on while they are offered: browsers offer Opus first, whatever is spoken.
+_AGAIN = "reuse-codecs"
 
 # What rtpengine can transcode.
 CODECS = ("opus", "PCMU", "PCMA", "G722")
@@ -52,6 +55,53 @@ _WAY = {
 }
 
 
+_LEGS = {"p": Leg.PLAIN, "s": Leg.SDES, "w": Leg.WEBRTC}
+_LETTERS = dict(zip("ouag", CODECS, strict=True))
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On what terms a device and its PBX have their media: what the device takes, and the codec policy of either, empty: any."""
+
+    device: Leg = Leg.PLAIN
+    device_codecs: tuple[str, ...] = ()
+    pbx_codecs: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """A few letters that ``read`` understands, such as ``wou-a``."""
+        leg = next(letter for letter, leg in _LEGS.items() if leg is self.device)
+        return f"{leg}{_letters(self.device_codecs)}-{_letters(self.pbx_codecs)}"
+
+    @classmethod
+    def read(cls, text: str) -> Terms:
+        """The terms in such letters; those it does not know mean nothing."""
+        device, _, pbx = text[1:].partition("-")
+        return cls(_LEGS.get(text[:1], Leg.PLAIN), _named(device), _named(pbx))
+
+    def receiver(self, to_device: bool) -> tuple[Leg, tuple[str, ...]]:
+        """What the side takes that a description goes to."""
+        return (self.device, self.device_codecs) if to_device else (Leg.PLAIN, self.pbx_codecs)
+
+    def offer(self, description: Description, to_device: bool) -> str:
+        """The flags to hand on the first offer of a call with."""
+        leg, codecs = self.receiver(to_device)
+        return offer(description, leg, self.pbx_codecs if to_device else self.device_codecs, codecs)
+
+    def offer_again(self, description: Description, to_device: bool) -> str:
+        """The same within a call; rtpengine remembers the protocol, which may be another than such a side usually has."""
+        leg, codecs = self.receiver(to_device)
+        sender = self.pbx_codecs if to_device else self.device_codecs
+        return " ".join((_OFFER, _AGAIN, _WAY[leg], *_codecs(description, leg, sender, codecs)))
+
+
+def _letters(codecs: Sequence[str]) -> str:
+    return "".join(letter for codec in codecs for letter, name in _LETTERS.items() if name == codec)
+
+
+def _named(letters: str) -> tuple[str, ...]:
+    return tuple(_LETTERS[letter] for letter in letters if letter in _LETTERS)
+
+
 def leg_of_device(setting: str, transport: str) -> Leg:
     """What a device takes: as its setting says, else WebRTC when it speaks SIP over WebSocket, as browsers do."""
     if setting in ("plain", "sdes", "webrtc"):
@@ -69,11 +119,6 @@ def leg_of(description: Description) -> Leg:
 def offer(description: Description, to: Leg, sender: Sequence[str] = (), receiver: Sequence[str] = ()) -> str:
     """The flags to hand an offer on with; ``sender`` and ``receiver`` are the two sides' codec policies, empty: any codec."""
     return " ".join((_OFFER, _PROTOCOL[to], _WAY[to], *_codecs(description, to, sender, receiver)))
-
-
-def offer_again(description: Description, to: Leg) -> str:
-    """The flags for an offer within a call; rtpengine remembers the protocol, which may be another than ``to`` usually has."""
-    return " ".join((_OFFER, _WAY[to], *_codecs(description, to, (), ())))
 
 
 def sources(description: Description, address: str, port: int, sender: str) -> str:

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from kemi import auth, call_mark, contact, ksr, media, media_profile, nat, trust, wire
+from kemi import auth, call_mark, contact, ksr, media, nat, trust, wire
 from kemi.call_mark import Mark
 from kemi.documents import connections
-from kemi.media_profile import Leg
+from kemi.media_profile import Leg, Terms
 from kemi.node import Node
 
 _CALL = "$avp(nb_call)"
@@ -26,8 +26,8 @@ def invite(node: Node) -> int:
 
 
 def to_number(node: Node, errand: wire.Errand) -> int:
-    """Take an INVITE that Nightbell itself sends to a number; its media is the business of the call it is for."""
-    return _place(node, _Out(errand.connection, errand.number, reason=errand.reason, has_media=False))
+    """Take an INVITE that Nightbell itself sends to a number."""
+    return _place(node, _Out(errand.connection, errand.number, reason=errand.reason, errand=errand))
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,18 @@ class _Out:
     aor: str = ""
     device: str = ""
     reason: str = ""
-    has_media: bool = True
     document: wire.DeviceDoc | None = None
+    errand: wire.Errand | None = None
+
+    def terms(self, connection: wire.ConnectionDoc) -> Terms | None:
+        """On what terms its media is relayed; None when it is not."""
+        if self.errand is not None:
+            codecs = tuple(self.errand.codecs), tuple(connection.codecs)
+            return Terms(Leg.PLAIN, *codecs) if self.errand.relayed else None
+        if self.document is None or connection.media != "relay":
+            return None
+        leg = media.leg_of_sender(self.document.media)
+        return Terms(leg, tuple(self.document.codecs), tuple(connection.codecs))
 
 
 def _place(node: Node, out: _Out) -> int:
@@ -60,17 +70,16 @@ def _place(node: Node, out: _Out) -> int:
     if isinstance(going, NoWay):
         return _refuse(node, call, going.code, going.reason)
 
-    relayed = out.has_media and going.connection.media == "relay" and node.settings.media
-    unusable = media.refusal(Leg.PLAIN, going.connection.codecs, node.settings.webrtc) if relayed else ""
+    terms = out.terms(going.connection) if node.settings.media else None
+    unusable = media.refusal(terms, False, node.settings.webrtc) if terms is not None else ""
     if unusable:
         return _refuse(node, call, 488, unusable)
-    node.stay_in_dialog(Mark(call, relayed, outbound=True, caller=call_mark.short_tag(ksr.pv("$ft"))))
+    node.stay_in_dialog(Mark(call, terms, outbound=True, caller=call_mark.short_tag(ksr.pv("$ft"))))
     ksr.track_dialog()
     ksr.pv_set(_CALL, call)
     ksr.pv_set(_CONNECTION, out.connection)
-    if relayed and out.document is not None:
-        caller = media_profile.leg_of_device(out.document.media, ksr.pv("$pr").lower())
-        media.relay_this_call(caller, out.document.codecs)
+    if terms is not None:
+        media.relay_this_call(terms, errand=out.errand is not None)
     leave_by(node, going)
     ksr.tm_routes("ksr_branch_pbx", "ksr_reply_pbx", "ksr_failure_pbx")
     if not ksr.tm_relay():
@@ -139,8 +148,9 @@ def leave_by(node: Node, going: Way) -> None:
 
 def branch(node: Node) -> int:
     """Branch route: the INVITE leaves for the PBX (twice, when the PBX challenges)."""
-    connection = connections.get(ksr.pv(_CONNECTION))
-    media.offer_on_branch(0, Leg.PLAIN, connection.codecs if connection else ())
+    terms = media.terms_of_call()
+    if terms is not None:
+        media.offer_on_branch(0, terms, to_device=False)
     node.events.call(ksr.pv(_CALL), "invite-out", connection=ksr.pv(_CONNECTION))
     return 1
 
@@ -150,7 +160,7 @@ def reply(node: Node) -> int:
     code = ksr.pv_int("$rs")
     if code <= 100:
         return 1
-    media.answer_on_branch(0)
+    media.answer_on_branch(0, to_device=True)
     if code < 300:
         node.events.call(ksr.pv(_CALL), "answered" if code >= 200 else "ringing", code=code)
     return 1

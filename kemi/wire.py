@@ -561,7 +561,8 @@ class Errand(_Message):
     """A call that Nightbell places itself: to one device (``device``), or to a number through a connection.
 
     ``reason`` is what its journal says of it; ``expires`` is UNIX time in seconds. It travels sealed with the identity key,
-    for one Call-ID: nobody else can place such a call, or place one again.
+    for one Call-ID: nobody else can place such a call, or place one again. ``relayed``: its media goes through rtpengine, and
+    ``codecs`` are the only ones its caller is offered.
     """
 
     expires: float
@@ -569,6 +570,8 @@ class Errand(_Message):
     device: str = ""
     number: str = ""
     connection: str = ""
+    relayed: bool = False
+    codecs: list[str] = field(default_factory=list)
 
     def seal(self, sip_call_id: str, key: bytes) -> str:
         """The body of the header HEADER_ERRAND."""

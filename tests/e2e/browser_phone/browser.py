@@ -65,6 +65,14 @@ async ([frequency, milliseconds]) => {
 }
 """
 
+_CODEC = """
+async () => {
+  const report = await nightbell.calls.find((call) => call.state === "talking").session.connection.getStats();
+  const inbound = [...report.values()].find((stats) => stats.type === "inbound-rtp");
+  return report.get(inbound.codecId).mimeType;
+}
+"""
+
 
 @dataclass
 class BrowserPhone:
@@ -102,6 +110,10 @@ class BrowserPhone:
         """Type a number and call it."""
         await self.page.get_by_label("Number or name to call").fill(number)
         await self.press("Call")
+
+    async def codec(self) -> str:
+        """The codec of what the page receives."""
+        return str(await self.page.evaluate(_CODEC))
 
     async def assert_hears(self, frequency: int, within: float = 6.0) -> None:
         """The loudest thing in what the page plays is that tone."""

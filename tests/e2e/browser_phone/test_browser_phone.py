@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from demo.pbx.server import MILLIWATT_TONE
+from demo.pbx.server import HOLD_TONE, MILLIWATT_TONE
 from tests.e2e.browser_phone.browser import BROWSER_TONE, BrowserPhone
 from tests.e2e.browser_phone.keyboard import focused, press_by_keyboard
 from tests.e2e.scene import ALICE, BOB, CALLER_TONE, Scene
@@ -52,6 +52,30 @@ async def test_the_browser_calls_alice_holds_mutes_and_hangs_up(scene: Scene, bo
 
     await bob.press("Hang up")
     assert (await incoming.ended()).cause == "bye"
+    assert bob.complaints == []
+
+
+async def test_s4_the_called_browser_holds_and_resumes_and_nothing_is_transcoded(
+    scene: Scene, bob: BrowserPhone
+) -> None:
+    alice = await scene.caller()
+    outgoing = await alice.call(BOB)
+    await bob.says("Calls you")
+    await bob.press("Answer")
+    await outgoing.answered(8)
+    outgoing.audio.send_tone(CALLER_TONE)
+    await bob.assert_hears(CALLER_TONE)
+    assert await outgoing.audio.heard(BROWSER_TONE, 6), "Alice does not hear the browser"
+    for _ in range(2):
+        await bob.press("Hold")
+        await bob.says("On hold")
+        assert await outgoing.audio.heard(HOLD_TONE, 6), "Alice does not hear the PBX's music"
+        await bob.press("Resume")
+        await bob.says("Talking")
+        await bob.assert_hears(CALLER_TONE)
+        assert await outgoing.audio.heard(BROWSER_TONE, 6), "Alice does not hear the browser after the hold"
+    assert await bob.codec() == "audio/PCMU"
+    await outgoing.hangup()
     assert bob.complaints == []
 
 

@@ -6,9 +6,11 @@ import pytest
 
 from control.domain.fallback import DEVICE, NUMBER, Fallback
 from control.services import fallbacks, people
+from demo.pbx.server import HOLD_TONE
 from demo.phone import Answer
 from kemi.wire import TABLE_LINE, LineDoc
 from tests.e2e.pbx_trace import PbxTrace
+from tests.e2e.relay import nothing_relayed
 from tests.e2e.scene import (
     BOB,
     CAROL,
@@ -19,6 +21,7 @@ from tests.e2e.scene import (
     hang_up,
     invites,
 )
+from tests.fixtures.webrtc import WebRtcPhone
 
 WAIT = 1.0
 RINGS = Answer(answer_after=None)
@@ -66,6 +69,23 @@ async def test_nobody_wakes_and_another_persons_device_takes_the_call(
     assert story.head.outcome == "answered"
     assert invites(dora.phone) == [incoming.call_id]
     assert invites(bob.phone) == []
+
+
+async def test_s4_another_persons_browser_takes_the_call(scene: Scene, bob: Handset) -> None:
+    dora = await scene.awake("Dora's browser", person="dora", transport="wss", kind=WebRtcPhone)
+    await choose(scene, DEVICE, dora.id)
+    alice = await scene.caller()
+
+    outgoing = await alice.call(BOB)
+    incoming = await dora.phone.incoming()
+    await answered(outgoing, incoming)
+    await assert_they_hear_each_other(outgoing, incoming)
+    assert (await incoming.hold()).status == 200
+    assert await outgoing.audio.heard(HOLD_TONE)
+    assert (await incoming.resume()).status == 200
+    await assert_they_hear_each_other(outgoing, incoming)
+    await hang_up(outgoing, incoming)
+    await nothing_relayed(scene.stack)
 
 
 async def test_nobody_wakes_and_a_number_is_called_through_the_connection(scene: Scene, bob: Handset) -> None:

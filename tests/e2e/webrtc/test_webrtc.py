@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from control.services import people
 from demo.pbx.server import HOLD_TONE
-from demo.phone import Answer, Call
+from demo.phone import Answer, Call, Phone
+from tests.e2e.pbx_setup import pbx_set
 from tests.e2e.relay import nothing_relayed
 from tests.e2e.scene import ALICE, BOB, Scene, answered, assert_they_hear_each_other, hang_up
 from tests.fixtures.webrtc import WebRtcAudio, WebRtcPhone
@@ -18,6 +20,12 @@ class OpusOnly(WebRtcPhone):
     """An app that knows one codec."""
 
     codecs = ("opus",)
+
+
+class WebRtcApp(WebRtcPhone):
+    """An app that speaks SIP by other ways than WebSocket."""
+
+    media = "webrtc"
 
 
 KINDS = pytest.mark.parametrize("kind", [WebRtcPhone, OpusOnly], ids=["any", "opus"])
@@ -70,8 +78,48 @@ async def test_s4_it_holds_and_resumes(scene: Scene, kind: type[WebRtcPhone], ca
     assert await ours.audio.heard(HOLD_TONE)
     assert (await theirs.resume()).status == 200
     await assert_they_hear_each_other(outgoing, incoming)
+    assert isinstance(ours.audio, WebRtcAudio)
+    assert ours.audio.codec == ("PCMU" if kind is WebRtcPhone else "opus"), "it is transcoded since the hold"
     await hang_up(outgoing, incoming)
     await nothing_relayed(scene.stack)
+
+
+@pytest.mark.parametrize("calls", [True, False], ids=["calls", "is called"])
+async def test_s4_an_app_by_webrtc_over_tls_is_held_by_the_pbx(scene: Scene, calls: bool) -> None:
+    stack = scene.stack
+    await scene.extension()
+    bob, alice = await scene.awake("app", transport="tls", kind=WebRtcApp), await scene.caller()
+    with pbx_set(stack.pbx, BOB, "endpoint", moh_passthrough="yes"):
+        caller, called = (bob.phone, alice) if calls else (alice, bob.phone)
+        outgoing = await caller.call(ALICE if calls else BOB)
+        incoming = await called.incoming()
+        await answered(outgoing, incoming)
+        await assert_they_hear_each_other(outgoing, incoming)
+        theirs: Call = incoming if calls else outgoing
+        assert (await theirs.hold()).status == 200
+        await bob.phone.until(lambda: last_offer(bob.phone).endswith("sendonly"), what="held by the PBX")
+        assert (await theirs.resume()).status == 200
+        await bob.phone.until(lambda: last_offer(bob.phone).endswith("sendrecv"), what="off hold")
+        await assert_they_hear_each_other(outgoing, incoming)
+    assert all("ice" in offer for offer in offers(bob.phone)), offers(bob.phone)
+    await hang_up(outgoing, incoming)
+
+
+def last_offer(phone: Phone) -> str:
+    return offers(phone)[-1] if offers(phone) else ""
+
+
+def offers(phone: Phone) -> list[str]:
+    """Of each INVITE that this phone got: whether it has ICE, and the direction."""
+    bodies = [
+        m.message.body.decode()
+        for m in phone.messages
+        if m.method == "INVITE" and not m.status and m.direction == "in"
+    ]
+    return [
+        f"{'ice' if 'a=ice-ufrag' in body else 'plain'} {re.findall('a=(send.*|recvonly|inactive)', body)[-1].strip()}"
+        for body in bodies
+    ]
 
 
 @KINDS

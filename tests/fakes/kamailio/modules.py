@@ -255,6 +255,7 @@ class Rr(_Module):
         context = self._kamailio.context
         uri = f"sip:{self._kamailio.address};lr{context.record_route_parameters}"
         context.edits.append(Edit("append", f"Record-Route: <{uri}>\r\n"))
+        context.record_route_parameters = ""
         return 1
 
     def loose_route(self) -> int:

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from kemi import call_mark
 from kemi.call_mark import Mark
+from kemi.media_profile import CODECS, Leg, Terms
 
 KEY, OTHER_KEY = bytes(range(16)), bytes(range(1, 17))
-MARK = Mark("00d1a2b3c4e5f607", relayed=True)
+MARK = Mark("00d1a2b3c4e5f607", Terms())
 
 
 def test_a_reference_is_sixteen_hexadecimal_digits_and_new_each_time() -> None:
@@ -19,15 +20,19 @@ def test_a_reference_is_sixteen_hexadecimal_digits_and_new_each_time() -> None:
     assert len(bytes.fromhex(first)) == 8
 
 
-@given(st.booleans(), st.booleans(), st.text(max_size=60))
-def test_a_mark_is_read_back(relayed: bool, outbound: bool, call_id: str) -> None:
-    mark = Mark(call_mark.new_reference(), relayed, outbound, call_mark.short_tag("caller"))
+POLICIES = st.lists(st.sampled_from(CODECS), unique=True).map(tuple)
+TERMS = st.none() | st.builds(Terms, st.sampled_from(Leg), POLICIES, POLICIES)
+
+
+@given(TERMS, st.booleans(), st.text(max_size=60))
+def test_a_mark_is_read_back(media: Terms | None, outbound: bool, call_id: str) -> None:
+    mark = Mark(call_mark.new_reference(), media, outbound, call_mark.short_tag("caller"))
     assert call_mark.unseal(call_mark.seal(mark, call_id, KEY), call_id, KEY) == mark
 
 
 @pytest.mark.parametrize(("outbound", "device"), [(True, "caller"), (False, "callee")])
 def test_s6_the_device_is_told_from_the_pbx_by_its_tag(outbound: bool, device: str) -> None:
-    mark = Mark("00d1a2b3c4e5f607", True, outbound, call_mark.short_tag("caller"))
+    mark = Mark("00d1a2b3c4e5f607", Terms(), outbound, call_mark.short_tag("caller"))
     assert {tag for tag in ("caller", "callee") if mark.is_device(tag)} == {device}
 
 
@@ -40,7 +45,7 @@ def test_a_mark_is_refused_under_another_key() -> None:
 
 
 def test_a_mark_whose_media_was_changed_is_refused() -> None:
-    forged = call_mark.seal(MARK, "call-1", KEY).replace(".r.", ".d.")
+    forged = call_mark.seal(MARK, "call-1", KEY).replace(".p-.", ".d.")
     assert call_mark.unseal(forged, "call-1", KEY) is None
 
 

@@ -6,16 +6,24 @@ import pytest
 
 from kemi import call_mark, wire
 from kemi.call_mark import Mark
+from kemi.media_profile import Leg, Terms
 from tests.fakes.edge import ALICE, PBX, PHONE, SDP, Edge, codes, replies, requests
 from tests.fakes.kamailio import Sent
 
 CALL = "00d1a2b3c4e5f607"
+PLAIN = Terms()
 
 
-def route(edge: Edge, relayed: bool = True, call_id: str = "the-call", caller: str = "") -> str:
-    """The Route of a call from the PBX, whose From-tag is ``caller``."""
+def route(
+    edge: Edge,
+    media: Terms | None = PLAIN,
+    call_id: str = "the-call",
+    caller: str = "",
+    outbound: bool = False,
+) -> str:
+    """The Route of a call whose caller's From-tag is ``caller``: the PBX, or the device of an ``outbound`` one."""
     tag = call_mark.short_tag(caller) if caller else ""
-    mark = call_mark.seal(Mark(CALL, relayed, caller=tag), call_id, edge.node.key)
+    mark = call_mark.seal(Mark(CALL, media, outbound, tag), call_id, edge.node.key)
     return f"Route: <sip:127.0.7.1:5060;lr;nb={mark}>"
 
 
@@ -61,7 +69,7 @@ def test_when_the_pbx_hangs_up_the_sides_are_the_other_way_round(edge: Edge) -> 
 
 
 def test_a_direct_call_has_no_media_to_end(edge: Edge) -> None:
-    assert len(requests(in_dialog(edge, "BYE", route(edge, relayed=False)), "BYE")) == 1
+    assert len(requests(in_dialog(edge, "BYE", route(edge, media=None)), "BYE")) == 1
     assert commands(edge) == []
     assert edge.events_of(wire.MediaEndEvent) == []
 
@@ -86,6 +94,32 @@ def test_s4_an_update_is_offered_and_answered(edge: Edge) -> None:
     assert commands(edge) == ["offer", "answer"]
 
 
+def flags(edge: Edge) -> list[str]:
+    return edge.kamailio.rtpengine.commands[-1][1].split()
+
+
+@pytest.mark.parametrize("by_device", [True, False], ids=["by the device", "by the PBX"])
+def test_s4_a_reinvite_is_offered_on_the_terms_of_the_call(edge: Edge, by_device: bool) -> None:
+    terms = Terms(Leg.WEBRTC, ("opus",), ("PCMA",))
+    in_dialog(edge, "INVITE", route(edge, terms, caller="t1", outbound=by_device), body=SDP)
+    asked = flags(edge)
+    assert "reuse-codecs" in asked, "what is spoken goes on being spoken"
+    if by_device:
+        assert {"ICE=remove", "codec-transcode-PCMA"} <= set(asked)
+        assert "codec-transcode-opus" not in asked
+    else:
+        assert {"ICE=force", "codec-transcode-opus"} <= set(asked)
+        assert "codec-transcode-PCMA" not in asked
+
+
+def test_s4_an_offer_in_the_reply_is_made_on_the_terms_of_the_call(edge: Edge) -> None:
+    terms = Terms(Leg.WEBRTC, ("opus",), ("PCMA",))
+    media_of = route(edge, terms, caller="t1", outbound=True)
+    (invite,) = requests(in_dialog(edge, "INVITE", media_of), "INVITE")
+    edge.answer(invite, 200, "OK", body=SDP)
+    assert {"ICE=force", "codec-transcode-opus", "reuse-codecs"} <= set(flags(edge))
+
+
 def test_s4_a_refused_reinvite_leaves_media_as_it_was(edge: Edge) -> None:
     (invite,) = requests(in_dialog(edge, "INVITE", route(edge), body=SDP), "INVITE")
     assert codes(edge.answer(invite, 488, "Not Acceptable Here")) == [488]
@@ -93,7 +127,7 @@ def test_s4_a_refused_reinvite_leaves_media_as_it_was(edge: Edge) -> None:
 
 
 def test_a_direct_reinvite_leaves_media_alone(edge: Edge) -> None:
-    (invite,) = requests(in_dialog(edge, "INVITE", route(edge, relayed=False), body=SDP), "INVITE")
+    (invite,) = requests(in_dialog(edge, "INVITE", route(edge, media=None), body=SDP), "INVITE")
     edge.answer(invite, 200, "OK", body=SDP)
     assert commands(edge) == []
 

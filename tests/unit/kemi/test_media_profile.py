@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from control.domain import codecs
 from kemi import media_profile, sdp
-from kemi.media_profile import Leg
+from kemi.media_profile import Leg, Terms
 
 BROWSER = (
     "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111 9 0 8 110\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:110 telephone-event/48000\r\n"
@@ -76,7 +76,7 @@ def test_an_sdes_device_gets_its_keys_in_the_text() -> None:
 
 
 def test_sdes_is_not_offered_with_suites_that_do_not_encrypt() -> None:
-    again = media_profile.offer_again(sdp.read(PBX), Leg.PLAIN).split()
+    again = Terms().offer_again(sdp.read(PBX), to_device=False).split()
     for found in (flags(PBX, Leg.SDES), again):
         assert {"SDES-no-NULL_HMAC_SHA1_80", "SDES-no-NULL_HMAC_SHA1_32"} <= set(found)
 
@@ -94,7 +94,23 @@ def test_a_senders_policy_is_kept_too_unless_nothing_would_be_left() -> None:
 
 
 def test_within_a_call_the_protocol_stays_as_it_was() -> None:
-    assert "RTP/AVP" not in media_profile.offer_again(sdp.read(BROWSER), Leg.PLAIN)
+    assert "RTP/AVP" not in Terms().offer_again(sdp.read(BROWSER), to_device=False)
+
+
+def test_each_side_is_offered_what_it_takes_of_what_the_other_may_send() -> None:
+    terms = Terms(Leg.WEBRTC, ("opus", "PCMU"), ("PCMA",))
+    to_pbx = terms.offer(sdp.read(BROWSER), to_device=False).split()
+    assert "RTP/AVP" in to_pbx
+    assert "codec-transcode-PCMA" in to_pbx, "the device may not speak PCMA"
+    to_device = terms.offer(sdp.read(PBX), to_device=True).split()
+    assert "UDP/TLS/RTP/SAVPF" in to_device
+    assert "codec-transcode-PCMU" in to_device, "the PBX may not speak PCMU"
+
+
+@given(st.text(max_size=20))
+def test_any_letters_are_terms(text: str) -> None:
+    terms = Terms.read(text)
+    assert Terms.read(str(terms)) == terms
 
 
 @pytest.mark.parametrize(
