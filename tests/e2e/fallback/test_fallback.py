@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from control.domain.fallback import DEVICE, NUMBER, Fallback
@@ -38,6 +40,14 @@ async def choose(scene: Scene, kind: str, target: str) -> None:
         return line is not None and target in LineDoc.decode(line).encode()
 
     await stack.eventually(known, "Kamailio knows the fallback")
+
+
+@pytest.fixture(autouse=True)
+async def nothing_left(scene: Scene) -> AsyncIterator[None]:
+    """However it ends, rtpengine keeps no port for it."""
+    yield
+    scene.stack.pbx.hang_up_all()
+    await nothing_relayed(scene.stack, within=5)
 
 
 @pytest.fixture
@@ -85,7 +95,6 @@ async def test_s4_another_persons_browser_takes_the_call(scene: Scene, bob: Hand
     assert (await incoming.resume()).status == 200
     await assert_they_hear_each_other(outgoing, incoming)
     await hang_up(outgoing, incoming)
-    await nothing_relayed(scene.stack)
 
 
 async def test_nobody_wakes_and_a_number_is_called_through_the_connection(scene: Scene, bob: Handset) -> None:
