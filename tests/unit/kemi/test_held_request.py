@@ -8,6 +8,7 @@ import pytest
 
 from kemi import call_mark, held_request, wire
 from kemi.call_mark import Mark
+from kemi.media_profile import Terms
 from tests.fakes.edge import ALICE, ALICE_TABLET, CONNECTION, PBX, SDP, Edge, codes, replies, requests
 from tests.fakes.kamailio import Sent
 from tests.fakes.kamailio.context import Origin
@@ -28,7 +29,7 @@ def purr_of(edge: Edge) -> str:
 
 def from_pbx(edge: Edge, method: str, purr: str, *headers: str, body: str = "", **parts: str) -> list[Sent]:
     """The PBX, which had called, sends a request within the call to Alice's phone."""
-    mark = call_mark.seal(Mark(CALL, True, caller=call_mark.short_tag("pbx")), "the-call", edge.node.key)
+    mark = call_mark.seal(Mark(CALL, Terms(), caller=call_mark.short_tag("pbx")), "the-call", edge.node.key)
     text = edge.request(
         method,
         f"{ALICE.contact};pn-purr={purr}",
