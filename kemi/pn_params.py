@@ -59,7 +59,7 @@ class Offer:
 class Push:
     """What a REGISTER brings; nothing at all is no push. ``provider`` as in pn-provider, ``note`` for its maker.
 
-    ``query``: it asks what there is (RFC 8599, 4.1.1).
+    ``query``: it asks what there is, of ``provider`` or of all (RFC 8599, 4.1.5).
     """
 
     provider: str = ""
@@ -97,6 +97,8 @@ def read(parameters: Mapping[str, str], offer: Offer) -> Push:
         if not parameters["pn-provider"] and not any(parameters.get(name) for name in _QUERY):
             return Push(query=True)
         name = parameters["pn-provider"].lower()
+        if name in offer.providers and "pn-prid" not in parameters:
+            return Push(name, query=True, note=f"it asks for pushes by {name} and brings no pn-prid")
         param, prid = parameters.get("pn-param", ""), parameters.get("pn-prid", "")
     elif "pn-tok" in parameters or "pn-type" in parameters:
         name, param = _legacy(parameters)
@@ -113,12 +115,12 @@ def read(parameters: Mapping[str, str], offer: Offer) -> Push:
 
 
 def feature_caps(push: Push, offer: Offer, refresh_before: int = 0, purr: str = "") -> list[str]:
-    """The bodies of the Feature-Caps headers (RFC 6809) of the 200: what is, or with a query could be, pushed by.
+    """The bodies of the Feature-Caps headers (RFC 6809; RFC 8599, 5.4) of the 200: what is, or with a query could be, pushed by.
 
     ``refresh_before``: the device refreshes by itself, at least this many seconds before its binding runs out (RFC 8599, 4.1.4).
     ``purr`` is its reference for requests within dialogs (6.2.1).
     """
-    names = offer.providers if push.query else (push.provider,) if push.tokens else ()
+    names = (push.provider,) if push.provider else offer.providers if push.query else ()
     bodies = [f'*;+sip.pns="{name}"' for name in names]
     if WEBPUSH in names and offer.vapid:
         bodies[names.index(WEBPUSH)] += f';+sip.vapid="{offer.vapid}"'
@@ -144,7 +146,7 @@ def _tokens(name: str, param: str, prid: str, offer: Offer) -> list[Token]:
 
 
 def _apns(environment: str, param: str, prid: str) -> list[Token]:
-    """RFC 8599, 9: pn-param is TEAM.topic; the VoIP service's topic ends in ``.voip``.
+    """RFC 8599, 10: pn-param is TEAM.topic; the VoIP service's topic ends in ``.voip``.
 
     Apps with two services send ``TEAM.bundle.voip&remote`` and ``T1:remote&T2:voip``.
     """
@@ -178,7 +180,7 @@ def _apns_tokens(bundle: str, environment: str, services: list[str], prid: str) 
 
 
 def _fcm(param: str, prid: str) -> Token:
-    """The FCM token is taken as it is: it holds ``:``, ``-`` and ``_``, and has no promised length."""
+    """RFC 8599, 11. The FCM token is taken as it is: it holds ``:``, ``-`` and ``_``, and has no promised length."""
     if not _PROJECT.fullmatch(param):
         raise _bad("pn-param", "it must be the number or the id of the app's Firebase project")
     if not _FCM_TOKEN.fullmatch(prid):

@@ -11,7 +11,7 @@ from kemi.documents import connections, devices
 from kemi.node import Node
 from kemi.pn_params import Refusal
 
-_REFRESH_BEFORE_S = 120
+_REFRESH_BEFORE_S = 121  # more than 120 (RFC 8599, 5.6.1.1)
 
 _ACTIONS = {1: "added", 2: "refreshed", 3: "removed", 4: "queried"}
 

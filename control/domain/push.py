@@ -25,7 +25,7 @@ class Purpose(StrEnum):
     OVER = "over"  # the call of an earlier push is over: clear what was shown
     MESSAGE = "message"  # a text message waits for the device
     VOICEMAIL = "voicemail"  # the PBX tells of new voice messages
-    REFRESH = "refresh"  # the binding is about to run out: register again (RFC 8599, 4.1.2)
+    REFRESH = "refresh"  # the binding is about to run out: register again (RFC 8599, 5.5)
     REQUEST = "request"  # a request within a dialog waits for the device (RFC 8599, 6)
 
 

@@ -1,4 +1,4 @@
-"""When a device that refreshes its binding by itself, and has not, is reminded by a push (RFC 8599, 5.3.2). Pure."""
+"""When a device that refreshes its binding by itself, and has not, is reminded by a push (RFC 8599, 5.5). Pure."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ async def test_p9_each_mistake_is_answered_and_explained_and_nothing_is_lost(sta
     good = f";pn-provider=apns;pn-param={bob.pn_param};pn-prid=aa11bb22"
     answer = await registers(stack, bob, good, ";+sip.pnsreg")
     caps, _, purr = str(answer.headers["Feature-Caps"]).partition(";+sip.pnspurr=")
-    assert (answer.code, caps, len(purr)) == (200, '*;+sip.pns="apns";+sip.pnsreg="120"', 66)
+    assert (answer.code, caps, len(purr)) == (200, '*;+sip.pns="apns";+sip.pnsreg="121"', 66)
     await stack.eventually(lambda: stored(stack, bob), "the token is stored")
     bindings = stack.bindings(bob.id)
 
@@ -73,6 +73,10 @@ async def test_a_query_is_told_what_there_is(stack: Stack) -> None:
         '*;+sip.pns="fcm"',
         f'*;+sip.pns="webpush";+sip.vapid="{vapid_key(stack.settings.push)}"',
     ]
+    answer = await registers(stack, bob, ";pn-provider=fcm;pn-param=12")
+    assert (answer.code, answer.headers.getlist("Feature-Caps")) == (200, ['*;+sip.pns="fcm"'])
+    await last_logged(stack, bob, "it asks for pushes by fcm and brings no pn-prid")
+    assert not stored(stack, bob)
 
 
 async def test_p7_of_two_phones_with_one_token_the_one_that_brought_it_last_is_woken(scene: Scene) -> None:

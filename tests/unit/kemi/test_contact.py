@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kemi import contact
 
-# RFC 8599, 4.1.1 and 14: the examples of the standard, folded lines joined.
+# RFC 8599, 1 (figure 2): the example of the standard, folded lines joined.
 RFC_8599_CONTACT = (
     "<sip:alice@alicemobile.example.com;pn-provider=acme;pn-param=acme-param;pn-prid=ZTY4ZDJlMzODE1NmUgKi0K>"
 )
@@ -33,9 +33,15 @@ ACROBITS = (
 ALL = (RFC_8599_CONTACT, LINPHONE_IOS, LINPHONE_ANDROID, LEGACY, ACROBITS)
 
 
-def test_the_example_of_rfc_8599_is_read() -> None:
-    parameters = contact.parse(RFC_8599_CONTACT).parameters
-    assert parameters == {
+# The same with the lines as they are printed, and what says that it refreshes by itself (4.1.4, figure 3).
+RFC_8599_REFRESHING = RFC_8599_CONTACT.replace(";", ";\r\n       ") + ";\r\n       +sip.pnsreg"
+
+
+@pytest.mark.parametrize("header", [RFC_8599_CONTACT, RFC_8599_REFRESHING])
+def test_the_examples_of_rfc_8599_are_read(header: str) -> None:
+    parsed = contact.parse(header)
+    assert ("+sip.pnsreg" in parsed.attributes) == (header is RFC_8599_REFRESHING)
+    assert parsed.parameters == {
         "pn-provider": "acme",
         "pn-param": "acme-param",
         "pn-prid": "ZTY4ZDJlMzODE1NmUgKi0K",

@@ -217,22 +217,35 @@ def test_a_query_is_told_all_there_is(value: dict[str, str]) -> None:
     assert feature_caps(push, Offer()) == []
 
 
+@pytest.mark.parametrize("param", [{}, {"pn-param": "12"}])
+def test_a_query_for_one_provider_is_told_of_that_one_alone_and_brings_no_token(
+    param: dict[str, str],
+) -> None:
+    push = read({"pn-provider": "FCM", **param}, OFFER)
+    assert (push.provider, push.query, push.tokens) == ("fcm", True, ())
+    assert push.note == "it asks for pushes by fcm and brings no pn-prid"
+    assert feature_caps(push, OFFER) == ['*;+sip.pns="fcm"']
+    with pytest.raises(Refusal) as refusal:
+        read({"pn-provider": "hms", **param}, OFFER)
+    assert refusal.value.code == 555
+
+
 def test_a_browser_is_told_the_key_and_a_refreshing_device_when_to_refresh() -> None:
     push = modern("webpush", "", json.dumps(SUBSCRIPTION))
-    assert feature_caps(push, OFFER, 120) == ['*;+sip.pns="webpush";+sip.vapid="BVapid";+sip.pnsreg="120"']
+    assert feature_caps(push, OFFER, 121) == ['*;+sip.pns="webpush";+sip.vapid="BVapid";+sip.pnsreg="121"']
 
 
 @pytest.mark.parametrize(
     ("header", "token"),
     [
-        # RFC 8599: the contacts of its examples for each service, with values for their placeholders.
+        # RFC 8599, 1 (figure 2) and 10: the values of its examples.
         (
             "<sip:alice@alicemobile.example.com;pn-provider=acme;pn-param=acme-param;pn-prid=ZTY4ZDJlMzODE1NmUgKi0K>",
             Token("acme", "acme-param", "production", "voip", "ZTY4ZDJlMzODE1NmUgKi0K"),
         ),
         (
-            "<sip:a@192.0.2.1;pn-provider=apns;pn-param=DEF123GHIJ.com.yourcompany.yourexampleapp.voip;pn-prid=00fc13adff78512>",
-            Token("apns", "com.yourcompany.yourexampleapp.voip", "production", "voip", "00fc13adff78512"),
+            "<sip:a@192.0.2.1;pn-provider=apns;pn-param=DEF123GHIJ.com.example.yourexampleapp.voip;pn-prid=00fc13adff78512>",
+            Token("apns", "com.example.yourexampleapp.voip", "production", "voip", "00fc13adff78512"),
         ),
     ],
 )

@@ -276,7 +276,7 @@ def test_a_device_that_can_only_be_told_of_messages_learns_it_from_the_register_
     assert event.each_token()[0].kind == "alert"
 
 
-@pytest.mark.parametrize(("expires", "before"), [(600, 120), (7200, 120), (30, 20), (10, 20)])
+@pytest.mark.parametrize(("expires", "before"), [(600, 121), (7200, 121), (30, 20), (10, 20)])
 def test_a_device_that_refreshes_by_itself_is_told_when(edge: Edge, expires: int, before: int) -> None:
     edge.with_person(ALICE)
     reply = with_push(edge, APNS, ";+sip.pnsreg", expires)
