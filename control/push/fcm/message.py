@@ -10,8 +10,9 @@ from control.domain.push import Purpose, PushNotice
 MAX_CALLER = 200  # characters
 FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 
-# What may wake a phone that saves its battery: Google wants something shown for each, and counts.
-_URGENT = (Purpose.CALL, Purpose.REQUEST)
+# What wakes a phone that saves its battery. Google wants something shown for each, and counts. A message is shown, and its sender
+# waits for 25 s at most: at normal priority it would come too late to a phone that dozes. Nobody waits for the others.
+_URGENT = (Purpose.CALL, Purpose.REQUEST, Purpose.MESSAGE)
 
 
 def message(token: str, notice: PushNotice, now: float) -> dict[str, Any]:

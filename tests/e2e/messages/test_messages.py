@@ -63,7 +63,8 @@ async def test_a_message_wakes_a_sleeping_device_and_is_delivered_as_soon_as_it_
 
     story = await scene.story("message-in", "push-accepted", "register", "message-out", "delivered")
     assert story.head.outcome == "delivered"
-    assert len(scene.pushes(bob)) == 1
+    (push,) = scene.pushes(bob)
+    assert (push.payload["nightbell_type"], push.priority) == ("message", "high")
     assert not bob.phone.invites
 
 

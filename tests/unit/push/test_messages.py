@@ -115,12 +115,12 @@ def test_p1_the_topic_follows_from_the_kind_of_token(app: str) -> None:
 
 
 @pytest.mark.parametrize("purpose", list(Purpose))
-def test_p3_fcm_is_told_what_a_message_is_for_and_wakes_a_saving_phone_for_calls_alone(
+def test_p3_fcm_is_told_what_a_message_is_for_and_wakes_a_saving_phone_for_what_somebody_waits_for(
     purpose: Purpose,
 ) -> None:
     sent = message("t", replace(NOTICE, purpose=purpose), 1700000000.0)["message"]
     assert sent["data"]["nightbell_type"] == purpose.value
-    urgent = purpose in (Purpose.CALL, Purpose.REQUEST)
+    urgent = purpose in (Purpose.CALL, Purpose.REQUEST, Purpose.MESSAGE)
     assert sent["android"] == {"priority": "HIGH" if urgent else "NORMAL", "ttl": "20s"}
     assert "notification" not in sent
 
