@@ -67,6 +67,8 @@ DROPPED = {
     "letters": b"A" * 65_000,
     "lines": b"\r\n" * 20_000,
     "HTTP": b"GET / HTTP/1.1\r\nHost: nightbell.test\r\n\r\n",
+    "an HTTP answer": b"HTTP/1.1 200 OK\r\n" + register().partition(b"\r\n")[2],
+    "an HTTP answer to nobody": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
     "no version": register().replace(b" SIP/2.0\r\n", b"\r\n", 1),
     "another version": register().replace(b"SIP/2.0\r\n", b"SIP/9.9\r\n", 1),
     "no Via": register("Via:"),
