@@ -43,6 +43,7 @@ class EdgeSettings:
     park_port: int = 5090  # Kamailio's own socket for held calls
     events_port: int = 5091  # Kamailio to edge agent
     origins: str = ""  # of web pages that may connect, separated by spaces; empty: any
+    websocket_ping: int = 30  # s without a word before a WebSocket is pinged, and again before it is given up
     workers: int = 2
     shared_memory_mb: int = 1024  # Kamailio's -m: bindings, calls, documents; what is not used costs nothing
     private_memory_mb: int = 64  # Kamailio's -M: of each process
@@ -396,6 +397,10 @@ def _check(settings: Settings) -> None:
             raise MalformedSettingError(
                 f"edge.origins: {origin!r} is no origin: write scheme and host alone, such as https://phone.example"
             )
+    if not 1 <= edge.websocket_ping <= 3600:
+        raise MalformedSettingError(
+            f"edge.websocket_ping is {edge.websocket_ping}: write seconds, from 1 to 3600"
+        )
     if not 1 <= edge.workers <= 256:
         raise MalformedSettingError(f"edge.workers must be between 1 and 256, not {edge.workers}")
     for name in ("shared_memory_mb", "private_memory_mb"):

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,8 @@ class DemoDevice:
 class Stack:
     """One such folder, with the media relays of these names; the phone in the page speaks SIP by ``phone_scheme``.
 
+    ``edge`` has settings of that table that are not as usual.
+
     What runs outlives this object; another one for the same folder finds it again.
     """
 
@@ -78,10 +80,12 @@ class Stack:
         address: str = "127.0.0.1",
         relays: tuple[str, ...] = ("rtpengine",),
         phone_scheme: str = "wss",
+        edge: Mapping[str, int | str] | None = None,
     ) -> None:
         self.home = home.absolute()
         self.relays = relays
         self.phone_scheme = phone_scheme
+        self._edge = dict(edge or {})
         self.address = address
         self.domain = DOMAIN
         self.pbx = TestPbx(self.home / "pbx", address)
@@ -386,6 +390,7 @@ class Stack:
                     "domain": self.domain,
                     "address": self.address,
                     **{f"{name}_port": ports[name] for name in ("sip", "tls", "ws", "wss", "park", "events")},
+                    **self._edge,
                 },
                 "rtpengine": [
                     {

@@ -31,6 +31,7 @@ def kamailio_cfg(settings: Settings, repository: Path = REPOSITORY) -> str:
         "NB_PROJECTION_DB": settings.projection_db,
         "NB_TLS_CONFIG": settings.run_dir / "tls.cfg",
         "NB_MEDIA_DB": settings.media_db,
+        "NB_WEBSOCKET_PING": edge.websocket_ping,
         "NB_WORKERS": edge.workers,
         "NB_KEMI": repository / "kemi" / "main.py",
         "NB_DOMAIN": edge.domain,

@@ -7,7 +7,6 @@ import re
 
 import pytest
 
-from control.domain.story import Story
 from demo.phone.call import Call
 from tests.e2e.relay import nothing_relayed
 from tests.e2e.scene import ALICE, BOB, Scene, answered, assert_they_hear_each_other, hang_up

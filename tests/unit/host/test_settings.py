@@ -133,6 +133,7 @@ def test_a_postgresql_url_is_taken_as_it_is_and_never_shown() -> None:
         ("[edge]\nsip_port = 0", MalformedSettingError, "edge.sip_port"),
         ("[edge]\npark_port = 70000", MalformedSettingError, "edge.park_port"),
         ('[edge]\norigins = "phone.example"', MalformedSettingError, "edge.origins"),
+        ("[edge]\nwebsocket_ping = 0", MalformedSettingError, "edge.websocket_ping"),
         ("[edge]\nworkers = 0", MalformedSettingError, "edge.workers"),
         ("[edge]\naddress = 'localhost'", MalformedSettingError, "edge.address"),
         ("[edge]\ndomain = 'a b'", MalformedSettingError, "edge.domain"),

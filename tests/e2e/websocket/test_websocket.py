@@ -1,0 +1,139 @@
+"""SIP over WebSocket at its edges: silence, a peer that is gone, a new connection, messages larger than any phone sends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import aiohttp
+import pytest
+from _pytest.tmpdir import TempPathFactory
+
+from demo.phone import Phone
+from demo.stack import Stack
+from tests.e2e.link import TcpLink
+from tests.e2e.raw_sip import TcpSocket, frame, request
+from tests.e2e.scene import BOB, Scene, answered, assert_they_hear_each_other, hang_up, invites
+from tests.fixtures.webrtc import WebRtcPhone
+
+PING = 1  # s
+REGISTRAR, SOMEBODY = "sip:nightbell.test", ("127.0.7.13", 5060)
+
+
+@pytest.fixture(scope="module")
+def running_stack(tmp_path_factory: TempPathFactory) -> Iterator[Stack]:
+    """A stack of this module's own, with little patience."""
+    stack = Stack(tmp_path_factory.mktemp("websocket"), edge={"websocket_ping": PING})
+    try:
+        for _ in stack.start():
+            pass
+        yield stack
+    finally:
+        for _ in stack.stop():
+            pass
+
+
+async def call_reaches(scene: Scene, phone: Phone) -> None:
+    alice = await scene.caller()
+    outgoing = await alice.call(BOB)
+    incoming = await phone.incoming()
+    await answered(outgoing, incoming)
+    await assert_they_hear_each_other(outgoing, incoming)
+    await hang_up(outgoing, incoming)
+
+
+async def test_s3_an_idle_connection_is_pinged_and_stays(scene: Scene) -> None:
+    host, port = scene.stack.sip_address("ws")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"ws://{host}:{port}/", protocols=("sip",), autoping=False) as socket,
+    ):
+        for _ in range(3):
+            ping = await socket.receive(timeout=5 * PING)
+            assert ping.type is aiohttp.WSMsgType.PING
+            await socket.pong(ping.data)
+        await socket.send_str(request("OPTIONS", REGISTRAR, source=SOMEBODY, protocol="WS").decode())
+        assert (await socket.receive_str(timeout=5)).startswith("SIP/2.0 200")
+
+
+async def test_s3_who_does_not_answer_pings_is_given_up(scene: Scene) -> None:
+    host, port = scene.stack.sip_address("ws")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"ws://{host}:{port}/", protocols=("sip",), autoping=False) as socket,
+    ):
+        seen = [(await socket.receive(timeout=5 * PING)).type for _ in range(2)]
+    assert seen[0] is aiohttp.WSMsgType.PING
+    assert seen[1] in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+
+
+@pytest.mark.parametrize("transport", ["ws", "wss"])
+async def test_w7_a_browser_that_is_gone_without_a_word_counts_as_asleep(
+    scene: Scene, transport: str
+) -> None:
+    stack = scene.stack
+    await scene.extension()
+    async with TcpLink(stack.sip_address(transport), stack.address) as link:
+        bob = await scene.awake("browser", transport=transport, server=link.address, kind=WebRtcPhone)
+        await link.cut()
+        await stack.eventually(lambda: not stack.bindings(bob.id), "the binding is dropped", 6 * PING)
+        assert not bob.phone.lost, "the phone has been told"
+        alice = await scene.caller()
+        await alice.call(BOB)
+        await scene.pushed(bob)
+
+
+async def test_s2_a_browser_that_connects_again_is_rung_there_alone(scene: Scene) -> None:
+    stack = scene.stack
+    await scene.extension()
+    async with TcpLink(stack.sip_address("wss"), stack.address) as link:
+        bob = await scene.awake("browser", transport="wss", server=link.address, kind=WebRtcPhone)
+        before = stack.bindings(bob.id)
+        await link.cut()
+        await bob.phone.wake()
+        (after,) = stack.bindings(bob.id)
+        assert [after] != before
+        await call_reaches(scene, bob.phone)
+        assert len(invites(bob.phone)) == 1
+        assert stack.bindings(bob.id) == [after]
+
+
+@pytest.mark.parametrize("keepalive", ["\r\n\r\n", "\r\n"], ids=["two", "one"])
+async def test_s3_line_ends_are_answered_and_keep_a_connection_alive(scene: Scene, keepalive: str) -> None:
+    host, port = scene.stack.sip_address("ws")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"ws://{host}:{port}/", protocols=("sip",)) as socket,
+    ):
+        await socket.send_str(keepalive)
+        assert (await socket.receive_str(timeout=5)) == "\r\n"
+        await socket.send_str(request("OPTIONS", REGISTRAR, source=SOMEBODY, protocol="WS").decode())
+        assert (await socket.receive_str(timeout=5)).startswith("SIP/2.0 200")
+
+
+async def test_a_handshake_is_no_error_in_the_log(scene: Scene) -> None:
+    log = scene.stack.kamailio.program.log
+    said = log.stat().st_size
+    await scene.awake("browser", transport="wss", kind=WebRtcPhone)
+    with log.open("rb") as file:
+        file.seek(said)
+        assert b"bad message" not in file.read()
+
+
+async def test_s3_a_message_of_60_kb_is_answered_and_one_of_70_kb_closes_its_connection_alone(
+    scene: Scene,
+) -> None:
+    def options(size: int) -> bytes:
+        return frame(request("OPTIONS", REGISTRAR, "X-Long: " + "x" * size, source=SOMEBODY, protocol="WS"))
+
+    stack = scene.stack
+    await scene.extension()
+    bob = await scene.awake("browser", transport="ws", kind=WebRtcPhone)
+    async with await TcpSocket.open(stack.sip_address("ws")) as socket:
+        await socket.upgrade()
+        answer = await socket.answered_or_closed(options(60_000))
+        assert "SIP/2.0 200" in answer
+    async with await TcpSocket.open(stack.sip_address("ws")) as socket:
+        await socket.upgrade()
+        await socket.send(options(70_000))
+        assert await socket.closed()
+    await call_reaches(scene, bob.phone)
