@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from kemi import wire
+
 CONTENT_TYPE = "application/simple-message-summary"
 EVENT = "message-summary"
 
@@ -26,7 +28,7 @@ class Summary:
     @property
     def note(self) -> str:
         """The summary as one short text, for a hash table."""
-        return f"{'yes' if self.waiting else 'no'} {self.new}/{self.old}"
+        return wire.mailbox_note(self.waiting, self.new, self.old)
 
     @property
     def body(self) -> str:

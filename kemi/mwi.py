@@ -10,8 +10,6 @@ from kemi.documents import lines
 from kemi.message_summary import Summary
 from kemi.node import Node
 
-TABLE_SUMMARY = "summary"  # connection -> the newest summary, as a note
-
 _LONGEST = 2048  # bytes of a body that are looked at
 
 
@@ -22,22 +20,25 @@ def notify(node: Node, origin: Origin) -> None:
     summary = message_summary.read(ksr.pv("$rb"))
     if summary is None:
         return
-    before = message_summary.read_note(ksr.table_get(TABLE_SUMMARY, origin.connection))
+    before = message_summary.read_note(ksr.table_get(wire.TABLE_SUMMARY, origin.connection))
     if summary == before:
         return
-    ksr.table_set(TABLE_SUMMARY, origin.connection, summary.note)
+    ksr.table_set(wire.TABLE_SUMMARY, origin.connection, summary.note)
     asleep = []
     for document in (d for d in (lines.get(a) for a in origin.aors) if d is not None):
         for device in document.devices:
             if not _tell(node, device.id, summary) and document.voicemail:
                 asleep.append(device.id)
-    if asleep and summary.is_news_after(before):
-        node.events.send(wire.VoicemailEvent(time.time(), origin.connection, summary.new, asleep))
+    if not summary.is_news_after(before):
+        asleep = []
+    node.events.send(
+        wire.VoicemailEvent(time.time(), origin.connection, summary.new, asleep, summary.old, summary.waiting)
+    )
 
 
 def tell_new_binding(node: Node, device: str, connection: str) -> None:
     """A device is there anew: tell it what is known of the mailbox of its connection."""
-    summary = message_summary.read_note(ksr.table_get(TABLE_SUMMARY, connection))
+    summary = message_summary.read_note(ksr.table_get(wire.TABLE_SUMMARY, connection))
     if summary is not None:
         _tell(node, device, summary)
 

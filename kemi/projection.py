@@ -13,7 +13,14 @@ from contextlib import closing
 from kemi import ksr, wire
 from kemi.settings import SettingsError
 
-_LOADED = (wire.TABLE_DEVICE, wire.TABLE_LINE, wire.TABLE_CONNECTION, wire.TABLE_TRUNK, wire.TABLE_NUMBER)
+_LOADED = (
+    wire.TABLE_DEVICE,
+    wire.TABLE_LINE,
+    wire.TABLE_CONNECTION,
+    wire.TABLE_TRUNK,
+    wire.TABLE_NUMBER,
+    wire.TABLE_SUMMARY,
+)
 
 
 def load(path: str) -> int:

@@ -32,6 +32,9 @@ TABLE_CONNECTION = "connection"
 TABLE_TRUNK = "trunk"  # source address -> ids of the trunks whose PBX calls from there, separated by spaces
 TABLE_NUMBER = "number"  # "connection id/number" -> NumberDoc: who is rung by a number of a trunk
 TABLE_UPSTREAM = "upstream"  # the registrar's durable state; written by Kamailio, loaded at its start
+TABLE_SUMMARY = (
+    "summary"  # connection -> mailbox_note() of its newest summary; written by Kamailio, loaded at its start
+)
 TABLE_CHANGES = (
     "changes"  # connection id -> anything: its document was changed, or a device it rings woke or slept
 )
@@ -344,12 +347,22 @@ class WakeEndEvent(Event):
 
 @dataclass
 class VoicemailEvent(Event):
-    """There are more new voice messages than before (``new``); ``asleep`` are devices whose people want to be told."""
+    """The PBX says something new of a connection's mailbox: ``new`` and ``old`` voice messages, whether any are ``waiting``.
+
+    When there are more new ones than before, ``asleep`` are devices whose people want to be told.
+    """
 
     type: ClassVar[str] = "voicemail"
     connection: str
     new: int
     asleep: list[str]
+    old: int = 0
+    waiting: bool = True
+
+
+def mailbox_note(waiting: bool, new: int, old: int) -> str:
+    """What is known of a mailbox as one short text: the value of table ``summary``."""
+    return f"{'yes' if waiting else 'no'} {new}/{old}"
 
 
 @dataclass

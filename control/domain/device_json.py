@@ -20,6 +20,7 @@ def device_as_dict(found: DeviceStanding, *, details: bool = False) -> dict[str,
         **_reach(found.reach),
         "wait_s": found.wait,
         "wake_times": _times(found.times),
+        "mailboxes": [asdict(mailbox) for mailbox in found.mailboxes],
     }
     if details:
         result["tokens"] = [token_as_dict(token) for token in found.tokens]

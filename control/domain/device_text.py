@@ -26,6 +26,7 @@ def as_text(found: DeviceStanding) -> str:
             f"Of {known.count} wakes half took {_seconds(known.p50)} or less, 19 of 20 {_seconds(known.p95)}; "
             f"a call waits {found.wait:g} s for it, or as long as its connection allows."
         )
+    lines += [f"Mailbox at {mailbox.connection}: {mailbox.words}." for mailbox in found.mailboxes]
     lines += ["", "push tokens"]
     lines += [
         f"  {token.provider}  {token.kind}  {token.app}  {token.environment}  #{token.fingerprint}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from control.domain.mailbox import Mailbox
 from control.domain.push import Purpose, PushToken
 from control.domain.push_tokens import serving
 from control.domain.wakes import CALLED_OFF, REFUSED, SLEPT, DeviceWake, WaitPolicy, WakeTimes
@@ -99,6 +100,7 @@ class DeviceStanding:
     wakes: Sequence[DeviceWake]
     times: WakeTimes | None
     wait: float
+    mailboxes: Sequence[Mailbox] = ()  # of the connections that ring its person
 
 
 def reachability(

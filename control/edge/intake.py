@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 class Intake:
     """Sorts events.
 
-    ``media_ended`` is told of each call whose media is over, ``voicemail`` of new voice messages;
+    ``media_ended`` is told of each call whose media is over, ``voicemail`` of what is new of a mailbox;
     ``hello`` is called when Kamailio has started. ``counters`` sums up what Kamailio counted.
     """
 
@@ -71,6 +71,7 @@ class Intake:
                 self._media_ended(event)
             case VoicemailEvent():
                 self._voicemail(event)
+                self._remember(event)
             case RegisterEvent():
                 self._register(event)
             case UpstreamEvent():

@@ -20,13 +20,14 @@ from kemi.wire import (
     TABLE_DEVICE,
     TABLE_LINE,
     TABLE_NUMBER,
+    TABLE_SUMMARY,
     TABLE_TRUNK,
     TABLE_UPSTREAM,
     Refresh,
 )
 
 PROJECTED = (TABLE_DEVICE, TABLE_LINE, TABLE_CONNECTION, TABLE_TRUNK, TABLE_NUMBER)
-TABLES = (*PROJECTED, TABLE_UPSTREAM)
+TABLES = (*PROJECTED, TABLE_UPSTREAM, TABLE_SUMMARY)
 
 
 class Unsent(NamedTuple):
@@ -139,10 +140,19 @@ class ProjectionDb:
 
     def keep_upstream(self, durable: Mapping[str, str], *, only_missing: bool = False) -> None:
         """Keep what the registrar needs to go on after Kamailio's restart. Kamailio itself knows it: no note."""
+        self._keep(TABLE_UPSTREAM, durable, only_missing)
+
+    def keep_summaries(self, notes: Mapping[str, str], *, only_missing: bool = False) -> None:
+        """Keep what the PBX last said of mailboxes, by connection; likewise."""
+        self._keep(TABLE_SUMMARY, notes, only_missing)
+
+    def _keep(self, table: str, documents: Mapping[str, str], only_missing: bool) -> None:
+        if not documents:
+            return
         with self._transaction() as db:
-            for connection, document in durable.items():
-                if not only_missing or self._value(TABLE_UPSTREAM, connection) is None:
-                    _write(db, TABLE_UPSTREAM, connection, document)
+            for key, document in documents.items():
+                if not only_missing or self._value(table, key) is None:
+                    _write(db, table, key, document)
 
     def refresh_upstream(self, refreshes: Iterable[Refresh]) -> None:
         """Bring what is kept of some registrations up to date, in place. One that is not kept is passed over."""

@@ -82,6 +82,9 @@ class Source(Protocol):
     def upstream(self, after: str) -> Mapping[str, str]:
         """Some of the registrar's durable state by connection id after one, as last recorded; empty: that was all."""
 
+    def mailboxes(self) -> Mapping[str, str]:
+        """What was last said of the connections' mailboxes, by connection id, as Kamailio notes it."""
+
     def place(self, nowhere: Iterable[Route], at: float) -> None:
         """Connections along these routes, and no others, have a PBX that cannot be found."""
 
@@ -249,11 +252,15 @@ class Projector:
         self.counters["changed"] += count
 
     async def _restore_upstream(self) -> None:
-        """A lost projection.db gets the registrar's state back from the database, so that nothing restarts."""
+        """A lost projection.db gets back from the database what Kamailio alone knows, so that nothing restarts."""
         after = ""
         while some := await self._thread.run(self._source.upstream, after):
             await self._thread.run(self._keep_upstream, some)
             after = max(some)
+        await self._thread.run(self._keep_summaries, await self._thread.run(self._source.mailboxes))
+
+    def _keep_summaries(self, notes: Mapping[str, str]) -> None:
+        self._file.keep_summaries(notes, only_missing=True)
 
     def _keep_upstream(self, some: Mapping[str, str]) -> None:
         self._file.keep_upstream(some, only_missing=True)

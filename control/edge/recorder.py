@@ -19,7 +19,7 @@ from control.domain.wakes import DeviceWake
 from control.edge.db_thread import DbThread
 from control.edge.errors import LedgerUnavailableError
 from control.edge.projection_db import ProjectionDb
-from kemi.wire import Refresh, RefreshEvent, RegisterEvent, UpstreamEvent
+from kemi.wire import Refresh, RefreshEvent, RegisterEvent, UpstreamEvent, VoicemailEvent, mailbox_note
 
 log = structlog.get_logger(__name__)
 
@@ -123,6 +123,7 @@ Entry = (
     | ReminderOver
     | UpstreamSeen
     | RefreshEvent
+    | VoicemailEvent
 )
 
 
@@ -160,6 +161,7 @@ class Recorder:
         self._entries: deque[Entry] = deque()
         self._durable: dict[str, str] = {}
         self._refreshed: dict[str, Refresh] = {}  # on top of what is kept already
+        self._summaries: dict[str, str] = {}
         self._work = asyncio.Event()
         self._urgent = asyncio.Event()
         self.counters: Counter[str] = Counter()
@@ -183,6 +185,8 @@ class Recorder:
                 before = self._refreshed.get(refresh.connection)
                 nonce = refresh.nonce or (before.nonce if before else "")
                 self._refreshed[refresh.connection] = refresh._replace(nonce=nonce)
+        elif isinstance(entry, VoicemailEvent):
+            self._summaries[entry.connection] = mailbox_note(entry.waiting, entry.new, entry.old)
         self._work.set()
 
     async def run(self) -> None:
@@ -204,7 +208,11 @@ class Recorder:
         """Write all there is now; False if the database is away and entries are left."""
         durable, self._durable = self._durable, {}
         refreshed, self._refreshed = self._refreshed, {}
-        if (durable or refreshed) and not await self._write_durable(durable, refreshed):
+        summaries, self._summaries = self._summaries, {}
+        if (durable or refreshed or summaries) and not await self._write_durable(
+            durable, refreshed, summaries
+        ):
+            self._summaries = summaries | self._summaries
             self._durable = durable | self._durable
             self._refreshed = {c: r for c, r in refreshed.items() if c not in self._durable} | self._refreshed
         while self._entries:
@@ -226,12 +234,15 @@ class Recorder:
                 continue
             self.counters["written"] += len(batch)
             self._after(batch)
-        return not self._durable and not self._refreshed
+        return not self._durable and not self._refreshed and not self._summaries
 
-    async def _write_durable(self, durable: dict[str, str], refreshed: dict[str, Refresh]) -> bool:
+    async def _write_durable(
+        self, durable: dict[str, str], refreshed: dict[str, Refresh], summaries: dict[str, str]
+    ) -> bool:
         """Kamailio's own state goes to the file beside it, whether the database is there or not."""
         try:
             await self._thread.run(self._file.keep_upstream, durable)
+            await self._thread.run(self._file.keep_summaries, summaries)
             await self._thread.run(self._file.refresh_upstream, list(refreshed.values()))
         except sqlite3.Error as error:
             self._failed("upstream-waits", error)

@@ -7,11 +7,19 @@ from contextlib import closing
 from pathlib import Path
 
 from control.host.errors import PrepareError, ProgramMissingError
-from kemi.wire import TABLE_CONNECTION, TABLE_DEVICE, TABLE_LINE, TABLE_NUMBER, TABLE_TRUNK, TABLE_UPSTREAM
+from kemi.wire import (
+    TABLE_CONNECTION,
+    TABLE_DEVICE,
+    TABLE_LINE,
+    TABLE_NUMBER,
+    TABLE_SUMMARY,
+    TABLE_TRUNK,
+    TABLE_UPSTREAM,
+)
 
 SCHEMA_DIR = Path("/usr/share/kamailio/db_sqlite")
 LOADED = (TABLE_DEVICE, TABLE_LINE, TABLE_CONNECTION, TABLE_TRUNK, TABLE_NUMBER)
-PROJECTED = (*LOADED, TABLE_UPSTREAM)
+PROJECTED = (*LOADED, TABLE_UPSTREAM, TABLE_SUMMARY)
 
 
 def ensure_location(path: Path, schema_dir: Path = SCHEMA_DIR) -> None:

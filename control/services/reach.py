@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from control.domain.reach import DeviceStanding, ReachTerms, reachability
 from control.domain.wakes import times, wait_within
-from control.services import registrations, tokens, wakes
+from control.services import mailboxes, registrations, tokens, wakes
 from control.store.models import Device
 
 
@@ -21,6 +21,7 @@ def of(
     held = tokens.tokens_of(session, *ids) if ids else {}
     seen = wakes.of_devices(session, ids)
     bound = registrations.bound_until(session, ids)
+    held_for = mailboxes.of_users(session, (row.user_id for row in rows))
     return [
         DeviceStanding(
             device=row.id,
@@ -37,6 +38,7 @@ def of(
             wakes=seen.get(row.id, ()),
             times=times(seen.get(row.id, ())),
             wait=wait_within(row.wait, terms.waits),
+            mailboxes=held_for.get(row.user_id, ()),
         )
         for row in rows
     ]

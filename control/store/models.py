@@ -250,6 +250,20 @@ class Registration(Base):
     rtt_max: Mapped[float]
 
 
+class MailboxState(Base):
+    """What the PBX last said of the mailbox of a connection, at ``at`` (UNIX seconds)."""
+
+    __tablename__ = "mailboxes"
+
+    connection_id: Mapped[str] = mapped_column(
+        ForeignKey("connections.id", ondelete="CASCADE"), primary_key=True
+    )
+    at: Mapped[float]
+    waiting: Mapped[bool]
+    new: Mapped[int]
+    old: Mapped[int]
+
+
 class Alarm(Base):
     """Something that a person must see to; ``cleared_at`` is None while it still stands."""
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from control.domain.errors import DomainError
 from control.domain.journal import Step
+from control.domain.mailbox import Mailbox
 from control.domain.push import PushToken, PushTrouble
 from control.domain.reminder import Reminder
 from control.domain.targets import Route
@@ -36,6 +37,7 @@ from control.services import (
     connections,
     heartbeat,
     journal,
+    mailboxes,
     outbox,
     projection,
     registrations,
@@ -47,7 +49,7 @@ from control.services import (
 from control.services.projection import Page, Projection
 from control.settings import JournalSettings
 from control.store.session import Store
-from kemi.wire import RefreshEvent, RegisterEvent
+from kemi.wire import RefreshEvent, RegisterEvent, VoicemailEvent
 
 log = structlog.get_logger(__name__)
 
@@ -126,6 +128,11 @@ class DatabaseLedger:
         """Some of the registrar's durable state by connection id after one, as last recorded; empty: that was all."""
         with self._read() as session:
             return upstream.durable(session, after, limit=projection.PAGE)
+
+    def mailboxes(self) -> Mapping[str, str]:
+        """What was last said of the connections' mailboxes, by connection id, as Kamailio notes it."""
+        with self._read() as session:
+            return mailboxes.notes(session)
 
     def _projection(self, where: Where) -> Projection:
         return Projection(self._domain, where, self._identity_key, self._waits)
@@ -218,6 +225,8 @@ def _write(session: Session, entries: Sequence[Entry], waits: WaitPolicy) -> Non
                 alarms.sound(session, alarms.MEDIA_RELAY_DOWN, name, text, at)
             case MediaMeasured(call, at, quality):
                 journal.record_quality(session, call, at, quality)
+            case VoicemailEvent(at, connection, new, _, old, waiting):
+                mailboxes.record(session, connection, Mailbox(connection, waiting, new, old, at))
             case TokensBrought(device, brought, at):
                 tokens.store_tokens(session, device, brought, at)
             case TokenDied(device, token, _, known_at):

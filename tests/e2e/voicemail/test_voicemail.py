@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
-from control.services import people
+from control.services import mailboxes, people
 from demo.phone import Phone
 from demo.stack import Stack
 from kemi.wire import TABLE_LINE
-from tests.e2e.scene import BOB, Scene
+from tests.e2e.scene import BOB, Handset, Scene
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +63,36 @@ async def test_a_voice_message_is_told_to_who_is_awake_pushed_to_who_sleeps_and_
     for handset in (desk, laptop, mobile):
         await handset.phone.until(was_told(handset.phone, "Voice-Message: 0/0 (0/0)"), what="no lamp")
     assert len(scene.pushes(mobile)) == 1, "that messages were heard is no news"
+
+
+def bound_on_disk(stack: Stack, handset: Handset) -> bool:
+    with closing(sqlite3.connect(f"file:{stack.settings.location_db}?mode=ro", uri=True)) as database:
+        query = "select 1 from location where username = ?"
+        return database.execute(query, (handset.id,)).fetchone() is not None
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
+async def test_what_is_in_the_mailbox_is_known_after_kamailios_restart_and_shown_to_people(
+    scene: Scene, how: str
+) -> None:
+    stack = scene.stack
+    await scene.extension()
+    mobile = await scene.asleep("Bob's phone", provider="fcm", wakes=False)
+    stack.pbx.leave_message(BOB)
+
+    def words() -> list[str]:
+        with stack.store.read() as session:
+            return [mailbox.words for mailbox in mailboxes.of_users(session, ["bob"]).get("bob", ())]
+
+    await stack.eventually(lambda: words() == ["1 new voice message"], "the mailbox is written down")
+    await stack.eventually(
+        lambda: not bound_on_disk(stack, mobile), "that the phone is asleep is written down"
+    )
+    if how == "SIGKILL":
+        stack.kamailio.kill()
+    else:
+        stack.kamailio.stop()
+    stack.kamailio.start()
+
+    await mobile.phone.wake()
+    await mobile.phone.until(was_told(mobile.phone, "Voice-Message: 1/0 (0/0)"), what="the lamp")

@@ -92,6 +92,9 @@ class Book:
     def upstream(self, after: str) -> dict[str, str]:
         return {} if after else {"c1": "of-the-database", "c2": "of-the-database"}
 
+    def mailboxes(self) -> dict[str, str]:
+        return {"c1": "no 0/0", "c2": "yes 2/8"}
+
     def place(self, nowhere: Iterable[Route], at: float) -> None:
         self.placed.append((set(nowhere), set(self.wanted_routes)))
 
@@ -102,7 +105,8 @@ class Source:
     def __init__(self, book: Book) -> None:
         self.head = book.latest
         self.routes, self.tokens, self.page = book.routes, book.tokens, book.page
-        self.whole, self.since, self.upstream, self.place = book.whole, book.since, book.upstream, book.place
+        self.whole, self.since, self.place = book.whole, book.since, book.place
+        self.upstream, self.mailboxes = book.upstream, book.mailboxes
 
 
 @asynccontextmanager

@@ -11,11 +11,12 @@ from flask.testing import FlaskClient
 from control import settings
 from control.domain.connection import ConnectionSpec
 from control.domain.journal import Step
+from control.domain.mailbox import Mailbox
 from control.domain.push import PushToken
 from control.domain.quality import Heard, Leg, Quality, Side
 from control.domain.secret import Secret
 from control.domain.wakes import DeviceWake, WaitPolicy
-from control.services import connections, heartbeat, installation, journal, people, tokens, wakes
+from control.services import connections, heartbeat, installation, journal, mailboxes, people, tokens, wakes
 from control.store.session import Store
 from control.web import device_pages
 from control.web.app import create_app
@@ -328,6 +329,12 @@ def test_u1_p7_the_page_of_a_device_says_how_it_stands_and_shows_no_token(
         taken = DeviceWake("w1", device, "c1", NOW - 50, NOW - 30, "apns", NOW - 49, NOW - 47, "woke")
         slept = DeviceWake("w2", device, "c2", NOW - 30, NOW - 10, "apns", NOW - 29, 0.0, "slept")
         wakes.record(session, [taken, slept], WaitPolicy())
+        office = ConnectionSpec("office", "192.0.2.1", "200", Secret("s"), users=("alice",))
+        at_office = connections.add_connection(session, office).id
+        mailboxes.record(session, at_office, Mailbox("", waiting=True, new=2, old=8, at=NOW - 5))
+    assert client.get(f"/api/devices/{device}").get_json()["mailboxes"] == [
+        {"connection": "office", "waiting": True, "new": 2, "old": 8, "at": NOW - 5}
+    ]
     shown = Page(client.get("/devices").text)
     assert f"/devices/{device}" in shown.attributes("a", "href")
     text = client.get(f"/devices/{device}").text
@@ -337,6 +344,8 @@ def test_u1_p7_the_page_of_a_device_says_how_it_stands_and_shows_no_token(
     assert f"#{token.fingerprint}" in text
     assert "quarantined" in text
     assert "secret-token" not in text
+    assert "in the mailbox at office" in text
+    assert "2 new voice messages, 8 old" in text
     assert page.attributes("rect", "class") == ["good", "bad"]
     assert "woke, 3.00 s after the push" in page.attributes("a", "aria-label")
     assert f"/calls?device={device}" in page.attributes("a", "href")

@@ -64,7 +64,7 @@ def test_only_more_new_messages_are_news_and_only_for_those_who_want_them(
     edge: Edge, voicemail: bool
 ) -> None:
     with_alice(edge, voicemail=voicemail)
-    counts = []
+    counts, kept = [], []
     for body in (
         "Messages-Waiting: no\nVoice-Message: 0/1",
         WAITING,
@@ -73,8 +73,13 @@ def test_only_more_new_messages_are_news_and_only_for_those_who_want_them(
         "Messages-Waiting: yes\nVoice-Message: 3/9",
     ):
         assert codes(summary_from_pbx(edge, body)) == [200]
-        counts += [event.new for event in edge.events_of(wire.VoicemailEvent)]
+        told = edge.events_of(wire.VoicemailEvent)
+        kept += [(event.waiting, event.new, event.old) for event in told]
+        counts += [event.new for event in told if event.asleep]
     assert counts == ([2, 3] if voicemail else [])
+    assert kept == [(False, 0, 1), (True, 2, 8), (True, 1, 9), (True, 3, 9)], (
+        "each change is told, to be kept"
+    )
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ def file(tmp_path: Path) -> Path:
         ("line", ALICE_AOR, LINE),
         ("connection", CONNECTION, connection().encode()),
         ("upstream", CONNECTION, "as it was"),
+        ("summary", CONNECTION, "yes 2/8"),
     ):
         write(path, table, key, value)
     return path
@@ -41,7 +42,8 @@ def write(path: Path, table: str, key: str, value: str) -> None:
 
 
 def test_the_documents_are_in_their_tables(edge: Edge, file: Path) -> None:
-    assert projection.load(str(file)) == 3
+    assert projection.load(str(file)) == 4
+    assert edge.table("summary") == {CONNECTION: "yes 2/8"}
     assert edge.table("device") == {ALICE.id: DEVICE}
     assert edge.table("line") == {ALICE_AOR: LINE}
     assert edge.table("connection") == {CONNECTION: connection().encode()}
@@ -53,7 +55,7 @@ def test_trunks_and_their_numbers_are_loaded_once_the_file_has_them(edge: Edge, 
         database.execute("CREATE TABLE IF NOT EXISTS number AS SELECT * FROM device WHERE 0")
     write(file, "trunk", "192.0.2.7", "ctrunk")
     write(file, "number", "ctrunk/+4930", wire.NumberDoc([ALICE_AOR]).encode())
-    assert projection.load(str(file)) == 5
+    assert projection.load(str(file)) == 6
     assert edge.table("trunk") == {"192.0.2.7": "ctrunk"}
     assert list(edge.table("number")) == ["ctrunk/+4930"]
 
@@ -61,7 +63,7 @@ def test_trunks_and_their_numbers_are_loaded_once_the_file_has_them(edge: Edge, 
 def test_a_table_that_the_file_does_not_have_is_empty(edge: Edge, file: Path) -> None:
     with closing(sqlite3.connect(file)) as database, database:
         database.execute("DROP TABLE line")
-    assert projection.load(str(file)) == 2
+    assert projection.load(str(file)) == 3
     assert edge.table("line") == {}
 
 
