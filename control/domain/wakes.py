@@ -1,10 +1,12 @@
-"""One attempt to wake one device for one call, and what many of them teach: how long to wait for it."""
+"""One attempt to wake one device, for a call most of all, and what many of those teach: how long to wait for it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+CALL = "call"  # what nearly every wake is for
 
 # How a wake ended; "" while it is under way.
 WOKE = "woke"  # the device registered, rang or refused in time
@@ -27,6 +29,8 @@ class DeviceWake:
 
     ``provider`` is the one that took the push first, else the last that was asked; ``deadline`` is when the call would have
     been given up. Two with the same ``wake`` and ``device`` are the same one, seen at two moments.
+    ``purpose`` is one of ``control.domain.push.Purpose``; only wakes for calls teach anything, as what else comes may lie
+    there until somebody reads it.
     """
 
     wake: str
@@ -39,6 +43,7 @@ class DeviceWake:
     registered_at: float = 0.0
     outcome: str = ""
     reason: str = ""
+    purpose: str = CALL
 
     @property
     def seconds(self) -> float | None:
@@ -48,7 +53,7 @@ class DeviceWake:
     @property
     def teaches(self) -> bool:
         """Whether it says something of how long the device takes: it came, or it slept through."""
-        return self.registered_at > 0 or self.outcome == SLEPT
+        return self.purpose == CALL and (self.registered_at > 0 or self.outcome == SLEPT)
 
 
 @dataclass(frozen=True, slots=True)

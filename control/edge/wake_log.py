@@ -38,7 +38,7 @@ class WakeLog:
     def pushed(self, event: WakeEvent, device: str, at: float) -> None:
         """A push is about to leave."""
         if device not in self._wakes.get(event.id, {}):
-            self._change(DeviceWake(event.id, device, event.call, at, event.deadline))
+            self._change(DeviceWake(event.id, device, event.call, at, event.deadline, purpose=event.purpose))
 
     def accepted(self, wake: str, device: str, provider: str, at: float) -> None:
         """A provider has taken a push."""

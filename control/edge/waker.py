@@ -114,7 +114,7 @@ class Waker:
         self.counters: Counter[str] = Counter()
 
     def resume(self, records: Iterable[DeviceWake]) -> None:
-        """What an earlier incarnation has pushed for calls that are still held: nobody is to be pushed to twice."""
+        """What an earlier incarnation has pushed for what is still held: nobody is to be pushed to twice."""
         kept = list(records)
         self._log.resume(kept)
         for record in kept:
@@ -288,10 +288,7 @@ class Waker:
         caller = (event.caller_name or event.caller or None) if self._caller_in_push else None
         purpose = _purpose(event)
         notice = PushNotice(event.call, event.id, event.deadline, caller, purpose)
-        if (
-            purpose is Purpose.CALL
-        ):  # the device's wake times are of calls: a message may be left until it is read
-            self._log.pushed(event, device, self._now())
+        self._log.pushed(event, device, self._now())
         for token in self._tokens.of(device, purpose):
             self.counters["pushes"] += 1
             self._note_push(wake, "push-sent", device, token)

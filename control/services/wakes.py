@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from control.domain.text import all_printable
-from control.domain.wakes import REMEMBERED, DeviceWake, WaitPolicy, wait_for
+from control.domain.wakes import CALL, REMEMBERED, DeviceWake, WaitPolicy, wait_for
 from control.services import outbox
 from control.store.models import Device, Wake
 
@@ -20,15 +20,16 @@ _NAMES = [field.name for field in fields(DeviceWake)]
 _COLUMNS = [getattr(Wake, name) for name in _NAMES]
 _KEY = ("wake", "device")
 _DEVICES_AT_ONCE = 500  # of one query's parameters
-_LIMITS = {"wake": 80, "device": 80, "call": 64, "provider": 16, "reason": 500}
+_LIMITS = {"wake": 80, "device": 80, "call": 64, "provider": 16, "reason": 500, "purpose": 16}
 
 
 def _latest() -> Executable:
-    """The last ``limit`` wakes of each of ``devices``, the newest first."""
+    """The last ``limit`` wakes for calls of each of ``devices``, the newest first."""
     table = Wake.__table__.c
     devices: BindParameter[str] = bindparam("devices", expanding=True)
     number = func.row_number().over(partition_by=table.device, order_by=table.pushed_at.desc())
-    rows = select(*(table[name] for name in _NAMES), number.label("number")).where(table.device.in_(devices))
+    rows = select(*(table[name] for name in _NAMES), number.label("number"))
+    rows = rows.where(table.device.in_(devices), table.purpose == CALL)
     found = rows.subquery().c
     query = select(*(found[name] for name in _NAMES)).where(found.number <= bindparam("limit"))
     return query.order_by(found.device, found.pushed_at.desc())
@@ -62,7 +63,7 @@ def record(session: Session, seen: Iterable[DeviceWake], policy: WaitPolicy) -> 
 def of_devices(
     session: Session, devices: Iterable[str], limit: int = REMEMBERED
 ) -> Mapping[str, Sequence[DeviceWake]]:
-    """The last wakes of each of these devices, the newest first; a device that was never pushed to is absent."""
+    """The last wakes for calls of each of these devices, the newest first; a device that had none is absent."""
     found: defaultdict[str, list[DeviceWake]] = defaultdict(list)
     for some in _portions(sorted(set(devices))):
         for row in session.connection().execute(_LATEST, {"devices": some, "limit": limit}):

@@ -343,6 +343,7 @@ class Wake(Base):
     registered_at: Mapped[float]
     outcome: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str]
+    purpose: Mapped[str] = mapped_column(String(16), default="call", server_default="call")
 
 
 class Outbox(Base):

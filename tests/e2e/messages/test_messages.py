@@ -9,7 +9,7 @@ from collections.abc import Callable
 from control.edge import wake_plan
 from control.services import people
 from demo.phone import Phone
-from kemi.wire import TABLE_LINE
+from kemi.wire import TABLE_ACKED, TABLE_AGENT, TABLE_LINE, TABLE_PARKED
 from tests.e2e.link import TcpLink
 from tests.e2e.scene import ALICE, BOB, Scene, steps_of
 
@@ -148,3 +148,26 @@ async def test_without_the_persons_choice_a_message_wakes_nobody(scene: Scene) -
 
     assert story.summary == "Message not delivered: no device is awake (480)."
     assert not scene.pushes(bob)
+
+
+async def test_w4_a_message_that_outlives_the_edge_agent_is_pushed_once(scene: Scene) -> None:
+    await scene.extension()
+    bob = await scene.asleep("Bob's phone", provider="fcm", wakes=False)
+    await messages_wake(scene)
+    alice = await scene.caller()
+    await alice.send_message(BOB, TEXT)
+    await scene.story("push-accepted")
+    stack = scene.stack
+    before = stack.table(TABLE_AGENT, "boot")
+    ((held,),) = (slot["slot"] for slot in stack.rpc("htable.dump", TABLE_PARKED))
+
+    await asyncio.to_thread(stack.edge.kill)
+    await asyncio.to_thread(stack.edge.start)
+    # Once it says that it has taken charge, the new agent has seen to the push.
+    await stack.eventually(
+        lambda: stack.table(TABLE_ACKED, held["name"]) not in (None, before), "the new agent is in charge"
+    )
+    await bob.phone.wake()
+    await bob.phone.until(has_text(bob.phone), what="the text")
+    await scene.story("delivered")
+    assert len(scene.pushes(bob)) == 1

@@ -48,6 +48,19 @@ def test_a_wake_is_one_row_however_often_it_is_told(session: Session, phone: str
     assert wakes.of_call(session, "c1") == [done]
 
 
+def test_what_is_no_call_is_remembered_while_it_is_under_way_and_teaches_nothing(
+    session: Session, phone: str
+) -> None:
+    held = replace(wake(phone, 1), purpose="message", registered_at=0.0, outcome="")
+    wakes.record(session, [held], POLICY)
+    assert wakes.under_way(session, held.deadline - 1) == [held]
+    done = replace(held, registered_at=held.deadline - 1, outcome="woke")
+    wakes.record(session, [done], POLICY)
+    assert wakes.under_way(session, held.deadline - 1) == []
+    assert not done.teaches
+    assert wakes.of_devices(session, [phone]) == {}
+
+
 def test_the_last_wakes_of_each_device_come_the_newest_first(session: Session, phone: str) -> None:
     wakes.record(session, [wake(phone, n) for n in (1, 3, 2)] + [wake("other", 9)], POLICY)
     found = wakes.of_devices(session, [phone, "other", "nobody"], limit=2)

@@ -131,7 +131,7 @@ async def test_p1_a_message_is_pushed_to_tokens_that_may_show_one_and_never_as_a
     desk.waker.wake_end(end("answered"))
     await asyncio.sleep(waker_module.CLEAR_AFTER_S + 0.05)
     assert len(desk.pushes) == 2, "a message is not over when it has arrived"
-    assert desk.records == [], "its wake time is not one of a call"
+    assert {record.purpose for record in desk.records} == {"message"}, "its wake time is not one of a call"
 
 
 async def test_w13_a_flood_of_messages_is_limited_and_costs_nobody_a_call() -> None:
@@ -506,6 +506,20 @@ async def test_w4_an_agent_started_anew_does_not_push_again_what_a_provider_has_
     assert desk.replies() == [180]
     desk.waker.register(registers(NOW + 1))
     assert (record_of(desk).outcome, record_of(desk).seconds) == ("woke", 3.0)
+
+
+@pytest.mark.parametrize("purpose", ["message", "request"])
+async def test_w4_nor_does_it_for_a_message_or_a_request_within_a_call(purpose: str) -> None:
+    first, second = Desk(), Desk()
+    held = replace(wake(), purpose=purpose, early_ringing=False)
+    for desk in (first, second):
+        desk.tokens.put(ALICE, [replace(TOKEN, kind=ALERT)], NOW)
+    first.waker.wake(held)
+    await first.until(lambda: "push-accepted" in first.told())
+    second.waker.resume([first.records[-1]])
+    second.waker.wake(held)
+    await asyncio.sleep(0)
+    assert (len(first.pushes), second.pushes, second.told()) == (1, [], [])
 
 
 async def test_an_agent_started_anew_pushes_again_when_nobody_knows_whether_it_was_taken(desk: Desk) -> None:
