@@ -52,8 +52,7 @@ class Challenge:
 def challenges(header: str, proxy: bool) -> list[Challenge]:
     """All challenges in the (comma-joined) header bodies that we can answer, the strongest first.
 
-    Left out are those without a nonce, of other algorithms, with qop but without ``auth`` in it, and those whose text would be
-    changed on the way out (``!!`` is where Kamailio writes a socket's address).
+    Left out are those without a nonce, of other algorithms, and with qop but without ``auth`` in it.
     """
     found = []
     pieces = _SCHEME.split(header)
@@ -63,7 +62,7 @@ def challenges(header: str, proxy: bool) -> list[Challenge]:
         qops = [q.strip().lower() for q in values.get("qop", "").split(",") if q.strip()]
         if not values.get("nonce") or algorithm not in _HASHES or (qops and "auth" not in qops):
             continue
-        if "!!" in part or scheme.lower() != "digest":
+        if scheme.lower() != "digest":
             continue
         found.append(
             Challenge(

@@ -287,6 +287,11 @@ def tm_send(method: str, ruri: str, next_hop: str, socket: str, headers: str, bo
     return int(KSR.tm.t_uac_send(method, ruri, next_hop, socket, headers, body)) > 0
 
 
+def send(next_hop: str, socket: str, message: str) -> bool:
+    """Send a message as it is, without a transaction; False when it did not leave."""
+    return int(KSR.corex.sendx(next_hop, socket, message)) > 0
+
+
 # --------------------------------------------------------------------------------------- bindings, held calls
 
 

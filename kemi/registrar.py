@@ -6,21 +6,22 @@ import hashlib
 import heapq
 import random
 import time
-from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 from kemi import documents, ksr, projection, registrar_state, wire
 from kemi.contact import transport_of
 from kemi.documents import lines
 from kemi.node import Node
+from kemi.registrar_agenda import NEVER
 from kemi.registrar_pacing import Pace, Pbx
 from kemi.registrar_reply import Reply
-from kemi.registrar_state import NEVER, SEND, Account
+from kemi.registrar_state import SEND, Account
+from kemi.registrar_transaction import Register, UnderWay
 
 QUEUE = "registrar"
 _PREFIX = "nb-"
 _clock = time.time
-_DEADLINE = 5.0  # after tm's own (fr_timer), so that a late reply is not taken for silence
 _REFUSED_LATELY_S = 900.0
 _SILENCE = ("no-answer", "not-sent", "suspected-ban")
 _TOLD_AT_ONCE = 1000  # who wait because others were refused
@@ -33,9 +34,10 @@ _SPEAKS_FOR_PBX_S = 10.0  # a 503 is taken for the whole PBX's when nobody was a
 def take_reply(node: Node) -> None:
     """In a SIP worker: hand the reply to a REGISTER of ours to the process that owns it."""
     call_id = ksr.pv("$ci")
-    code = ksr.pv_int("$rs")
-    if code < 200 or not call_id.startswith(_PREFIX):
+    if not call_id.startswith(_PREFIX):
         return
+    ksr.drop()  # it belongs to no transaction of Kamailio's
+    code = ksr.pv_int("$rs")
     reason = contacts = challenge = extra = info = route = ""
     if code < 300:
         # Refreshes are most of what comes: nothing is asked for that is not there.
@@ -56,6 +58,15 @@ def take_reply(node: Node) -> None:
     ksr.queue_add(QUEUE, call_id, reply.encode())
 
 
+class _Way(NamedTuple):
+    """What all REGISTERs to one next hop have in common: our socket, Via as far as the branch, Contact from the ``@`` on."""
+
+    socket: str
+    via: str
+    contact: str
+    reliable: bool
+
+
 class Registrar:
     """All registrations of this edge. ``kept`` gives the UpstreamDoc (as JSON, or ``""``) of a connection from before."""
 
@@ -65,13 +76,16 @@ class Registrar:
         self._overall = Pace(node.settings.registers_per_second, now)
         self._overall.rate = self._overall.fastest
         self._accounts: dict[str, Account] = {}
+        self._keyed = hashlib.blake2b(key=node.key, digest_size=10)
+        self._ways: dict[str, _Way] = {}  # next hop -> how it is reached
         self._pbxs: dict[str, Pbx] = {}
         self._accepted_at: dict[str, float] = {}  # next hop -> when it last accepted anybody
         self._refused_at: dict[str, float] = {}  # next hop -> when it last refused anybody for good
         self._agenda: list[tuple[float, str]] = []  # (time, next hop): when to look at a PBX again
         self._refreshed: list[list[object]] = []
         self._flushed_at = now
-        self._waiting: deque[tuple[float, str, int]] = deque()
+        self._under_way = UnderWay()
+        self._heard: set[str] = set()  # whose REGISTER has arrived: a provisional reply came
         for connection in ksr.table_keys(wire.TABLE_CONNECTION):
             self._change(connection, ksr.table_get(wire.TABLE_CONNECTION, connection), now, kept(connection))
 
@@ -83,11 +97,12 @@ class Registrar:
             self._change(connection, ksr.table_get(wire.TABLE_CONNECTION, connection), now, "")
         while (item := ksr.queue_next(QUEUE)) is not None:
             self._reply(item[0], item[1], now)
-        while self._waiting and self._waiting[0][0] <= now:
-            _, connection, cseq = self._waiting.popleft()
-            account = self._accounts.get(connection)
-            if account and account.in_flight and account.cseq == cseq:
-                self._silence(account, "no-answer", now)
+        again, lost = self._under_way.due(now, self._unanswered)
+        for register in again:
+            if register.account not in self._heard:
+                ksr.send(register.hop, register.socket, register.text)
+        for register in lost:
+            self._silence(self._accounts[register.account], "no-answer", now)
         self._overall.refill(now)
         self._send_all_due(now)
         if now - self._flushed_at >= _FLUSH_S:
@@ -114,6 +129,7 @@ class Registrar:
             if before is not None:
                 account.cseq = max(account.cseq, before.cseq)
                 if before.in_flight:
+                    self._heard.discard(connection)
                     self._pbxs[before.hop].in_flight -= 1
                     self._tried(before, self._pbxs[before.hop], accepted=False, now=now)
         else:
@@ -155,6 +171,10 @@ class Registrar:
         account = self._accounts.get(call_id.removeprefix(_PREFIX).rpartition("-")[0])
         if account is None or not account.in_flight or account.cseq != reply.cseq:
             return
+        if reply.code < 200:
+            self._heard.add(account.id)
+            return
+        self._heard.discard(account.id)
         account.in_flight = False
         hop = account.hop
         pbx = self._pbxs[hop]
@@ -208,7 +228,12 @@ class Registrar:
             account.why = "held-back"
             self._tell(account, Reply(0, "", account.cseq), now)
 
+    def _unanswered(self, register: Register) -> bool:
+        account = self._accounts.get(register.account)
+        return account is not None and account.in_flight and account.cseq == register.cseq
+
     def _silence(self, account: Account, why: str, now: float) -> None:
+        self._heard.discard(account.id)
         account.in_flight = False
         hop = account.hop
         pbx = self._pbxs[hop]
@@ -234,8 +259,8 @@ class Registrar:
                 account.id,
                 account.cseq,
                 account.nonce_count,
-                round(account.due, 1),
-                round(account.expires_at, 1),
+                int(account.due),
+                int(account.expires_at),
                 account.new_nonce(),
                 account.round_trip_ms(reply),
             ]
@@ -353,40 +378,55 @@ class Registrar:
     def _send(self, account: Account, hop: str, pbx: Pbx, now: float) -> None:
         account.sending(hop, now)
         pbx.in_flight += 1
-        transport = transport_of(hop)
-        settings = self._node.settings
-        port = settings.tls_port if transport == "tls" else settings.sip_port
-        self._waiting.append((now + _DEADLINE, account.id, account.cseq))
-        sent = ksr.tm_send(
-            "REGISTER",
-            f"sip:{account.domain}",
-            hop,
-            f"{transport}:{settings.address}:{port}",
-            self._headers(account, transport, port, now),
-        )
-        if not sent:
+        way = self._ways.get(hop) or self._way(hop)
+        register = Register(account.id, account.cseq, hop, way.socket, self._text(account, way, now))
+        self._under_way.sent(register, way.reliable, now)
+        if not ksr.send(hop, way.socket, register.text):
             self._silence(account, "not-sent", now)
 
-    def _headers(self, account: Account, transport: str, port: int, now: float) -> str:
-        identity = _identity(self._node, account.id)
-        suffix = "" if transport == "udp" else f";transport={transport}"
-        contact = f"<sip:{account.id}@{self._node.settings.address}:{port}{suffix}>"
+    def _way(self, hop: str) -> _Way:
+        settings = self._node.settings
+        transport = transport_of(hop)
+        at = f"{settings.address}:{settings.tls_port if transport == 'tls' else settings.sip_port}"
+        way = _Way(
+            socket=f"{transport}:{at}",
+            via=f"Via: SIP/2.0/{transport.upper()} {at};branch=z9hG4bK",
+            contact=f"@{at}>" if transport == "udp" else f"@{at};transport={transport}>",
+            reliable=transport != "udp",
+        )
+        self._ways[hop] = way
+        return way
+
+    def _text(self, account: Account, way: _Way, now: float) -> str:
+        identity = self._identity(account.id)
         contacts = account.takeover.lines(now) if account.takeover else None
         if contacts is None:
-            contacts = [f"Contact: {contact}", f"Expires: {0 if account.leaving else account.expires}"]
-        text = (
+            expires = 0 if account.leaving else account.expires
+            contact = f"Contact: <sip:{account.id}{way.contact}\r\nExpires: {expires}\r\n"
+        else:
+            contact = "".join(f"{line}\r\n" for line in contacts)
+        uri = f"sip:{account.domain}"
+        # One number for the transaction and for the digest: a connection that went and came may begin with a CSeq it had before.
+        unique = f"{random.getrandbits(64):016x}"
+        credential = account.credential(uri, unique)
+        if credential:
+            contact += f"{credential}\r\n"
+        return (
+            f"REGISTER {uri} SIP/2.0\r\n"
+            f"{way.via}{unique}\r\n"
             f"From: <sip:{account.user}@{account.domain}>;tag={identity[12:]}\r\n"
             f"To: <sip:{account.user}@{account.domain}>\r\n"
             f"Call-ID: {_PREFIX}{account.id}-{identity[:12]}\r\n"
             f"CSeq: {account.cseq} REGISTER\r\n"
-        ) + "".join(f"{line}\r\n" for line in contacts)
-        credential = account.credential(f"sip:{account.domain}", f"{random.getrandbits(64):016x}")
-        return f"{text}{credential}\r\n" if credential else text
+            f"{contact}"
+            "Max-Forwards: 70\r\nUser-Agent: Nightbell\r\nContent-Length: 0\r\n\r\n"
+        )
 
-
-def _identity(node: Node, connection: str) -> str:
-    """Call-ID and From-tag follow from the connection: nothing is lost that a PBX could notice, whatever is killed."""
-    return hashlib.blake2b(connection.encode(), key=node.key, digest_size=10).hexdigest()
+    def _identity(self, connection: str) -> str:
+        """Call-ID and tag follow from the connection: nothing is lost that a PBX could notice, whatever is killed."""
+        digest = self._keyed.copy()
+        digest.update(connection.encode())
+        return digest.hexdigest()
 
 
 _registrar: Registrar | None = None

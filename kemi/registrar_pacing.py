@@ -7,11 +7,11 @@ that was away for an hour is met with a ramp.
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 
+from kemi.registrar_agenda import Agenda
 from kemi.registrar_caution import Caution
 
 START_PER_S = 50.0
@@ -87,7 +87,7 @@ class Pbx:
 
     def __init__(self, fastest: float, now: float) -> None:
         self.pace = Pace(fastest, now)
-        self._due: list[tuple[float, str]] = []
+        self._due = Agenda()
         # Who was due while it was down: those with no other next hop, and those who look for one at each probe.
         self._held: list[tuple[float, str]] = []
         self._movable: list[tuple[float, str]] = []
@@ -106,13 +106,13 @@ class Pbx:
 
         An entry made obsolete by a later one is skipped by its owner.
         """
-        first = not self._due or due < self._due[0][0]
-        heapq.heappush(self._due, (due, account))
+        first = due < self._due.first()
+        self._due.add(due, account)
         return first
 
     def next_due(self) -> float:
         """When to look at it again for somebody who is due, infinity when nobody is."""
-        due = self._due[0][0] if self._due else float("inf")
+        due = self._due.first()
         if self._untried:
             due = min(due, self.caution.free_at())
         return min(due, self._probe_at) if self._held or self._movable else due
@@ -130,9 +130,8 @@ class Pbx:
         (self._movable if movable else self._held).append((due, account))
 
     def _release(self, held: list[tuple[float, str]]) -> None:
-        self._due += held
+        self._due.add_all(held)
         held.clear()
-        heapq.heapify(self._due)
 
     def take_due(self, now: float) -> Iterator[tuple[float, str]]:
         """The (due time, account) pairs that may be sent now, as the pace, the window and the breaker allow.
@@ -145,13 +144,15 @@ class Pbx:
         if self.down and self.usable(now):
             self._release(self._movable)
             if self._held:
-                heapq.heappush(self._due, self._held.pop())
-        for _ in range(min(len(self._untried), self.caution.room(now))):
-            heapq.heappush(self._due, self._untried.popleft())
-        while self._due and self._due[0][0] <= now:
-            if not self.down and self.in_flight >= WINDOW:
+                self._due.add(*self._held.pop())
+        if self._untried:
+            for _ in range(min(len(self._untried), self.caution.room(now))):
+                self._due.add(*self._untried.popleft())
+        while self.down or self.in_flight < WINDOW:
+            entry = self._due.take(now)
+            if entry is None:
                 return
-            yield heapq.heappop(self._due)
+            yield entry
 
     def usable(self, now: float) -> bool:
         """Whether it is not known to be down, or it is time to see."""

@@ -44,7 +44,8 @@ class Reply(NamedTuple):
         ours = f"sip:{connection}@"
         if ours not in self.contacts:
             return None
-        for item in split_contacts(self.contacts):
+        one = "," not in self.contacts and '"' not in self.contacts  # most lists are of one, and bare
+        for item in (self.contacts,) if one else split_contacts(self.contacts):
             if ours in item:
                 own = _own_expires(item)
                 if own is not None:
@@ -54,22 +55,18 @@ class Reply(NamedTuple):
 
     def encode(self) -> str:
         """The reply as one text, for the way from a SIP worker to the registrar's process."""
-        texts = (
-            self.reason,
-            self.contacts,
-            self.challenge,
-            self.extra,
-            self.authentication_info,
-            self.service_route,
-        )
-        plain = (text.replace(_SEPARATOR, " ") for text in texts)
-        return _SEPARATOR.join((str(self.code), str(self.cseq), repr(self.at), *plain))
+        _, reason, _, contacts, challenge, extra, info, route, _ = self
+        texts = (reason, contacts, challenge, extra, info, route)
+        text = _SEPARATOR.join(texts)
+        if text.count(_SEPARATOR) >= len(texts):
+            text = _SEPARATOR.join(part.replace(_SEPARATOR, " ") for part in texts)
+        return f"{self.code}{_SEPARATOR}{self.cseq}{_SEPARATOR}{round(self.at * 1e6)}{_SEPARATOR}{text}"
 
     @classmethod
     def decode(cls, text: str) -> Reply:
         """The inverse of encode. Raises ValueError for anything else."""
         code, cseq, at, reason, contacts, challenge, extra, info, route = text.split(_SEPARATOR)
-        return cls(int(code), reason, int(cseq), contacts, challenge, extra, info, route, float(at))
+        return cls(int(code), reason, int(cseq), contacts, challenge, extra, info, route, int(at) / 1e6)
 
 
 def split_contacts(contacts: str) -> list[str]:

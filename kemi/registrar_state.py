@@ -8,6 +8,7 @@ from typing import Literal
 from kemi import digest
 from kemi.contact import transport_of
 from kemi.digest import Challenge
+from kemi.registrar_agenda import NEVER
 from kemi.registrar_reply import Reply
 from kemi.registrar_takeover import AGAIN_S, Takeover
 from kemi.wire import ConnectionDoc, UpstreamDoc
@@ -58,7 +59,6 @@ Action = Literal["send", "wait"]
 SEND: Action = "send"
 WAIT: Action = "wait"
 
-NEVER = float("inf")
 # Any fixed moment will do: CSeq is the seconds since, so that it grows over restarts even if its last value was lost.
 _CSEQ_EPOCH = 1_600_000_000
 _REFUSALS = 3
@@ -224,7 +224,7 @@ class Account:
 
     def round_trip_ms(self, reply: Reply) -> float:
         """Milliseconds from the REGISTER to this reply, 0 when there is none."""
-        return round(max(0.0, reply.at - self.sent_at) * 1000, 2) if reply.code else 0.0
+        return int(max(0.0, reply.at - self.sent_at) * 1e5) / 100 if reply.code else 0.0
 
     def told_of_challenge(self) -> bool:
         """Whether the edge agent keeps the challenge as it is, but for its nonce."""
@@ -345,7 +345,7 @@ def _take_over(account: Account, now: float) -> bool:
 
 def _renew_nonce(account: Account, reply: Reply) -> None:
     following = digest.next_nonce(reply.authentication_info) if reply.authentication_info else ""
-    if following and account.challenge and "!!" not in following:
+    if following and account.challenge:
         c = account.challenge
         account.challenge = Challenge(c.realm, following, c.algorithm, c.opaque, c.qop, False, c.proxy)
         account.nonce_count = 0

@@ -46,7 +46,7 @@ class FakeKamailio:
         self.sent: list[Sent] = []
         self.errors: list[str] = []
         self.http_replies: list[tuple[int, str]] = []
-        self.unreachable: set[str] = set()  # next hops that t_uac_send cannot send to
+        self.unreachable: set[str] = set()  # next hops that nothing can be sent to
         self.error = (500, "I'm terribly sorry, server error occurred")
         self._loopback: deque[tuple[Message, Origin]] = deque()
         self._contexts: list[Context] = []
@@ -225,6 +225,13 @@ class FakeKamailio:
         protocol, _, address = socket.partition(":")
         via = f"Via: SIP/2.0/{protocol.upper()} {address};branch=z9hG4bKown{len(self.sent)}\r\n"
         text = f"{method} {ruri} SIP/2.0\r\n{via}{headers.replace('!!', address)}\r\n{body}"
+        self.sent.append(Sent(Message.parse(text), next_hop, socket))
+        return 1
+
+    def send_as_it_is(self, next_hop: str, socket: str, text: str) -> int:
+        """A message of our own, without a transaction."""
+        if next_hop in self.unreachable:
+            return -1
         self.sent.append(Sent(Message.parse(text), next_hop, socket))
         return 1
 

@@ -295,6 +295,9 @@ class Corex(_Module):
         self._kamailio.context.target.socket = socket
         return 1
 
+    def sendx(self, next_hop: str, socket: str, data: str) -> int:
+        return self._kamailio.send_as_it_is(next_hop, socket, data)
+
 
 class Dialog(_Module):
     """Module dialog: the Call-IDs whose CSeq is tracked."""

@@ -69,17 +69,21 @@ def test_s7_a_challenge_for_a_foreign_realm_gets_no_answer(rig: Rig, pbx: FakeRe
     assert [seen["credentials"] for seen in pbx.history(name)] == [False]
 
 
-@pytest.mark.parametrize("kind", ["bang", "aka"])
-def test_a_challenge_that_cannot_be_answered_is_said(
-    rig: Rig, pbx: FakeRegistrar, user: Name, kind: str
-) -> None:
-    """In a nonce, ``!!`` would become the socket's address on its way out."""
-    name = user(kind)
+def test_a_challenge_that_cannot_be_answered_is_said(rig: Rig, pbx: FakeRegistrar, user: Name) -> None:
+    name = user("aka")
     rig.connect("c1", pbx, name)
     rig.start()
     told = rig.upstream("c1", "refused")
     assert (told.why, told.code) == ("unsupported-digest", 401)
     assert [seen["credentials"] for seen in pbx.history(name)] == [False]
+
+
+def test_a_nonce_is_sent_back_sign_by_sign(rig: Rig, pbx: FakeRegistrar, user: Name) -> None:
+    """What Kamailio's transactions send for us has a socket's address in place of each ``!!``."""
+    name = user("bang")
+    rig.connect("c1", pbx, name)
+    rig.start()
+    rig.registered("c1")
 
 
 def test_r1_a_refresh_takes_one_round_while_the_nonce_lives(rig: Rig, pbx: FakeRegistrar, user: Name) -> None:

@@ -559,6 +559,15 @@ def test_a_socket_mark_in_a_request_of_our_own_becomes_an_address() -> None:
     assert fake.sent[0].message.get("X") == "a127.0.7.1:5060b"
 
 
+def test_a_message_that_is_sent_as_it_is_keeps_every_sign() -> None:
+    fake = FakeKamailio()
+    text = "REGISTER sip:p SIP/2.0\r\nX: a!!b\r\n\r\n"
+    assert fake.corex.sendx("sip:192.0.2.7", "udp:127.0.7.1:5060", text) == 1
+    assert (fake.sent[0].message.get("X"), fake.sent[0].to) == ("a!!b", "sip:192.0.2.7")
+    fake.unreachable.add("sip:192.0.2.7")
+    assert fake.corex.sendx("sip:192.0.2.7", "udp:127.0.7.1:5060", text) == -1
+
+
 def test_nat_is_told_by_where_a_message_came_from() -> None:
     seen = []
 

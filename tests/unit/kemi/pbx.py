@@ -20,18 +20,24 @@ class Pbx:
     def __init__(self, edge: Edge, now: float = NOW) -> None:
         random.seed(7)
         self.edge, self.now = edge, now
+        self.copies: list[Sent] = []  # sent again because nothing was heard
+        self._seen: set[str] = set()
         edge.events()
         registrar._clock = lambda: self.now
         with edge.kamailio.in_timer():
             self.registrar = Registrar(edge.node, now, lambda c: edge.kept.get(c, ""))
 
     def tick(self, later: float = 0.0) -> list[Sent]:
-        """Time passes, the timer fires; the REGISTERs that left."""
+        """Time passes, the timer fires; the REGISTERs that left, ``copies`` apart."""
         self.now += later
         before = len(self.edge.kamailio.sent)
         with self.edge.kamailio.in_timer():
             self.registrar.tick(self.now)
-        return requests(self.edge.kamailio.sent[before:], "REGISTER")
+        left = requests(self.edge.kamailio.sent[before:], "REGISTER")
+        self.copies += [sent for sent in left if sent.message.get("Via") in self._seen]
+        new = [sent for sent in left if sent.message.get("Via") not in self._seen]
+        self._seen.update(sent.message.get("Via") for sent in new)
+        return new
 
     def answer(self, sent: Sent, code: int, *headers: str) -> list[Sent]:
         """The PBX answers; what left at the next tick."""

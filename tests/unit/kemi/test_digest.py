@@ -97,16 +97,8 @@ def test_a_challenge_without_a_nonce_is_left_out() -> None:
     assert digest.challenges('Digest realm="r", nonce=""', proxy=False) == []
 
 
-@pytest.mark.parametrize("field", ["realm", "nonce", "opaque"])
-def test_a_challenge_that_kamailio_would_rewrite_is_refused(field: str) -> None:
-    """``!!`` in a header handed to t_uac_send becomes the socket's address."""
-    values = {"realm": "r", "nonce": "n", "opaque": "o", field: "a!!b"}
-    text = "Digest " + ", ".join(f'{k}="{v}"' for k, v in values.items())
-    assert digest.challenges(text, proxy=False) == []
-
-
 def test_a_refused_challenge_does_not_take_its_neighbour_with_it() -> None:
-    text = 'Digest realm="r", nonce="a!!b", Digest realm="r", nonce="good"'
+    text = 'Digest realm="r", nonce="", Digest realm="r", nonce="good"'
     assert [c.nonce for c in digest.challenges(text, proxy=False)] == ["good"]
 
 
@@ -132,7 +124,6 @@ def test_commas_and_quotes_within_a_value_belong_to_it() -> None:
 def test_any_text_can_be_read_as_challenges(text: str) -> None:
     for found in digest.challenges(text, proxy=False):
         assert found.nonce
-        assert "!!" not in found.nonce
 
 
 _value = st.text(st.characters(exclude_characters='"\\\r\n', exclude_categories=["Cs"]), max_size=20)

@@ -24,7 +24,7 @@ _text = st.text(st.characters(exclude_characters="\x1f", exclude_categories=["Cs
         extra=_text,
         authentication_info=_text,
         service_route=_text,
-        at=st.floats(0, 4e9),
+        at=st.integers(0, 4_000_000_000_000_000).map(lambda us: us / 1e6),
     )
 )
 def test_a_reply_comes_out_of_the_queue_as_it_went_in(reply: Reply) -> None:

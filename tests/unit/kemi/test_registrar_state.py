@@ -95,13 +95,6 @@ def test_the_next_nonce_of_the_pbx_is_taken() -> None:
     assert (values["nonce"], values["nc"]) == ("n9", "00000001")
 
 
-def test_a_next_nonce_that_kamailio_would_rewrite_is_not_taken() -> None:
-    a = account()
-    answered(a, challenge())
-    answered(a, ok(info='nextnonce="n!!9"'))
-    assert digest_values(a.credential("sip:p", "c"))["nonce"] == "n1"
-
-
 def test_an_old_nonce_is_replaced_without_counting_as_a_refusal() -> None:
     a = account()
     answered(a, challenge())
@@ -139,7 +132,7 @@ def test_s7_our_realm_among_foreign_ones_is_answered() -> None:
 
 def test_a_challenge_we_cannot_answer_is_a_refusal() -> None:
     a = account()
-    assert answered(a, challenge('Digest realm="asterisk", nonce="a!!b"')) == WAIT
+    assert answered(a, challenge('Digest realm="asterisk", nonce="a", algorithm=AKAv1-MD5')) == WAIT
     assert a.state == "refused"
 
 
