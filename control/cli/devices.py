@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import time
@@ -17,17 +16,12 @@ from control.cli.users import say_without_fallback
 from control.domain.codecs import CODECS, DEVICE_MEDIA
 from control.domain.device_json import device_as_dict
 from control.domain.device_text import as_text, usual_time
-from control.domain.errors import NotFoundError
 from control.domain.phone import LINK_MINUTES
-from control.domain.story import Story
 from control.domain.story_text import as_text as as_story
 from control.domain.story_text import moment
-from control.domain.wake_test import NOT_TAKEN, finding
-from control.host.test_call import TestCall
-from control.services import connections, journal, people, phone_links, reach
-from control.store.session import Store
+from control.services import connections, people, phone_links, reach, wake_tests
 
-JOURNAL_S = 3.0  # how long a call that is over may take to be in the journal
+LOOK_S = 0.1  # between two looks at a test that is under way
 
 
 @click.group()
@@ -177,32 +171,16 @@ def remove(device_id: str, home: Path | None) -> None:
 def wake(context: click.Context, device_id: str, home: Path | None) -> None:
     """Call DEVICE for a test, and tell step by step how far that came. Exit status 1 unless it rang."""
     with opened(home) as (settings, store):
-        with store.read() as session:
-            people.get_device(session, device_id)
-        call = TestCall(settings, device_id)
+        with store.write() as session:
+            test = wake_tests.want(session, device_id, settings.reach_terms, time.time())
         click.echo(f"calling {device_id} …")
-        story = None
-        if call.run():
-            story = _story(store, call.call_id)
-    if story is None:
-        found = NOT_TAKEN
-    else:
-        click.echo(as_story(story))
+        while test.finding is None:
+            time.sleep(LOOK_S)
+            with store.read() as session:
+                test = wake_tests.get(session, test.device, test.id, time.time())
+    if test.story is not None:
+        click.echo(as_story(test.story))
         click.echo()
-        found = finding([beat.step for beat in story.beats])
-    click.echo(found.words)
-    if not found.ok:
+    click.echo(test.finding.words)
+    if not test.finding.ok:
         context.exit(1)
-
-
-def _story(store: Store, call_id: str) -> Story | None:
-    """The journal of a call that is over, as soon as it is written down; None if it never is."""
-    story = None
-    until = time.monotonic() + JOURNAL_S
-    while time.monotonic() < until:
-        with contextlib.suppress(NotFoundError), store.read() as session:
-            story = journal.story(session, call_id)
-            if story.head.ended_at or story.head.outcome:
-                return story
-        time.sleep(0.1)
-    return story

@@ -5,6 +5,7 @@ DomainError
 ├── NotFoundError        nothing of that name
 ├── AlreadyExistsError   the name is taken
 ├── GoneError            it was there once, and can be used no more
+├── NotPossibleError     as things stand it cannot be done
 └── AmbiguousError       a short reference that fits more than one
 """
 
@@ -44,6 +45,12 @@ class GoneError(DomainError):
     """It was there once, and can be used no more."""
 
     id = "gone"
+
+
+class NotPossibleError(DomainError):
+    """What was asked for is right, and as things stand it cannot be done."""
+
+    id = "not-possible"
 
 
 class AmbiguousError(DomainError):

@@ -52,6 +52,11 @@ class Reachability:
         return f"{_STATES[self.state]}: {_WHY[self.cause](self.detail)}"
 
     @property
+    def callable(self) -> bool:
+        """Whether there is a way to it at all, good or not: a binding, or a push token that its provider takes."""
+        return self.cause in ("", NEVER_CAME, NOT_TAKEN)
+
+    @property
     def advice(self) -> str:
         """What to do next; empty when nothing is wrong."""
         return _NEXT.get(self.cause, "")

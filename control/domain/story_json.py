@@ -8,6 +8,7 @@ from typing import Any
 from control.domain.journal import CallHead
 from control.domain.story import Beat, Story, summary
 from control.domain.story_text import figures
+from control.domain.wake_test import WakeTest
 
 
 def call_as_dict(head: CallHead) -> dict[str, Any]:
@@ -38,6 +39,22 @@ def _audio(story: Story) -> dict[str, Any] | None:
         leg.side.value: {k: v for k, v in asdict(leg).items() if k != "side"} for leg in story.quality.legs
     }
     return {"verdict": story.verdict.audio.value, "words": story.verdict.words, **sides}
+
+
+def wake_test_as_dict(test: WakeTest) -> dict[str, Any]:
+    """A test call to a device, with the steps of its call so far; ``ok`` and ``words`` are null until it is over."""
+    took = test.push_to_register_ms
+    return {
+        "id": test.id,
+        "device": test.device,
+        "wanted_at": test.wanted_at,
+        "state": test.state.value,
+        "ok": test.finding.ok if test.finding else None,
+        "words": test.finding.words if test.finding else None,
+        "push_to_register_ms": None if took is None else round(took, 3),
+        "call": test.story.head.call if test.story else None,
+        "steps": [beat_as_dict(beat) for beat in test.story.beats] if test.story else [],
+    }
 
 
 def beat_as_dict(beat: Beat) -> dict[str, Any]:

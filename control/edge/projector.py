@@ -37,13 +37,14 @@ Where = Mapping[Route, Located]
 class Changes:
     """What changed up to row ``head`` of the outbox: documents (None: gone), and push tokens by device id (empty: none).
 
-    ``whole`` are tables that are told as wholes.
+    ``whole`` are tables that are told as wholes; ``wake_wanted``: a device is to be called for a test.
     """
 
     head: int
     documents: Mapping[str, Mapping[str, str | None]]
     tokens: Mapping[str, Sequence[PushToken]] = field(repr=False)
     whole: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    wake_wanted: bool = False
 
 
 class Page(Protocol):
@@ -92,7 +93,8 @@ class Source(Protocol):
 class Projector:
     """Keeps Kamailio's tables as the database wants them.
 
-    ``on_tokens`` is handed tokens read from the database, and whether they are all; ``ready`` is set once everything was
+    ``on_tokens`` is handed tokens read from the database, and whether they are all; ``on_wake_wanted`` is told that a device
+    is to be called for a test; ``ready`` is set once everything was
     read and written. ``counters`` counts ``changed``, ``told``, ``refused``, ``mended`` and ``failed``.
     """
 
@@ -104,6 +106,7 @@ class Projector:
         rpc: Calls,
         thread: DbThread,
         on_tokens: Callable[[Mapping[str, Sequence[PushToken]], bool], None],
+        on_wake_wanted: Callable[[], None],
         locate: Locate,
     ) -> None:
         self._source = source
@@ -111,6 +114,7 @@ class Projector:
         self._rpc = rpc
         self._thread = thread
         self._on_tokens = on_tokens
+        self._on_wake_wanted = on_wake_wanted
         self._resolver = Resolver(locate, self._moved, file.located())
         self._relocated: set[Route] = set()
         self._kept = dict(self._resolver.located)
@@ -209,6 +213,8 @@ class Projector:
                 changes = await run(self._source.since, self._head, where) or changes
             await self._place()
         self._on_tokens(changes.tokens, False)
+        if changes.wake_wanted:
+            self._on_wake_wanted()
         count = await run(self._file.apply, changes.documents)
         if changes.whole:
             count += await run(self._file.replace_all, changes.whole)

@@ -110,6 +110,14 @@ class ReminderOver:
     device: str
 
 
+@dataclass(frozen=True)
+class WakeTestOver:
+    """The call of a test (its id) ended at ``at`` (UNIX seconds)."""
+
+    test: str
+    at: float
+
+
 TokenChange = TokensBrought | TokenDied | TokenQuarantined | TokenCorrected
 Entry = (
     Step
@@ -124,6 +132,7 @@ Entry = (
     | UpstreamSeen
     | RefreshEvent
     | VoicemailEvent
+    | WakeTestOver
 )
 
 

@@ -14,6 +14,7 @@ DEVICE = "device"  # key: device id
 LINE = "line"  # key: user id
 CONNECTION = "connection"  # key: connection id
 TRUNK = "trunk"  # key: connection id; the tables of trunks and numbers are others now
+WAKE = "wake"  # key: device id, which is to be called for a test
 TOKEN = "token"  # noqa: S105  key: device id, whose push tokens are others now
 
 # Any number that nothing else locks. PostgreSQL hands out ids before the commit, so that a reader could see

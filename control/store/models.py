@@ -139,6 +139,18 @@ class BindingReminder(Base):
     ends: Mapped[float]
 
 
+class WantedWake(Base):
+    """A test call to a device: when it was asked for, taken in hand by the edge agent, and over; 0.0 for "not yet"."""
+
+    __tablename__ = "wanted_wakes"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    device_id: Mapped[str] = mapped_column(ForeignKey("devices.id", ondelete="CASCADE"), index=True)
+    wanted_at: Mapped[float] = mapped_column(index=True)
+    taken_at: Mapped[float]
+    ended_at: Mapped[float]
+
+
 class Connection(Base):
     """An account at a PBX. ``id`` is the contact user there; ``password`` is sealed.
 

@@ -10,9 +10,9 @@ from flask import Flask, Response, jsonify, render_template, request
 from flask_limiter import Limiter, RateLimitExceeded
 from flask_limiter.util import get_remote_address
 from sqlalchemy.exc import OperationalError, ProgrammingError
-from werkzeug.exceptions import HTTPException, NotFound, SecurityError
+from werkzeug.exceptions import Forbidden, HTTPException, NotFound, SecurityError
 
-from control.domain.errors import AmbiguousError, DomainError, GoneError, NotFoundError
+from control.domain.errors import AmbiguousError, DomainError, GoneError, NotFoundError, NotPossibleError
 from control.settings import LOOPBACK_NAMES, Settings
 from control.store.session import Store
 from control.web import api, device_login, device_pages, device_tokens, devices, health, live, pages
@@ -23,7 +23,7 @@ _HEADERS = {
     # Nothing from anywhere else, and no script but our own files.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
     "img-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'",
+    "form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -58,6 +58,7 @@ def create_app(
     app.register_blueprint(phone_pages.blueprint(settings))
     if phone not in own:
         app.before_request(lambda: _only_the_phone(phone))
+    app.before_request(_only_from_here)
     app.extensions[live.EXTENSION] = live.Live(
         app,
         _trusted(own),
@@ -83,6 +84,17 @@ def _only_the_phone(host: str) -> None:
         raise NotFound
 
 
+def _only_from_here() -> None:
+    """A page of another site must not do anything here by a form or a script in a browser that can reach us."""
+    if request.method in ("GET", "HEAD", "OPTIONS") or request.path.startswith(_OF_PHONES):
+        return
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is None:  # no browser, or one that is too old to say
+        site = "none" if origin is None or urlsplit(origin).netloc == request.host else "cross-site"
+    if site not in ("same-origin", "none"):
+        raise Forbidden("This was asked for by a page of another site. Do it on Nightbell's own pages.")
+
+
 def _with_headers(response: Response) -> Response:
     if request.path.startswith(_OF_PHONES):
         # What is asked for there takes a code or a password, never a cookie: pages of any origin may embed the phone.
@@ -99,7 +111,8 @@ def _with_headers(response: Response) -> Response:
 
 
 def _domain_error(error: DomainError) -> tuple[Response | str, int]:
-    status = {NotFoundError: 404, AmbiguousError: 409, GoneError: 410}.get(type(error), 400)
+    known = {NotFoundError: 404, AmbiguousError: 409, NotPossibleError: 409, GoneError: 410}
+    status = known.get(type(error), 400)
     return _answer(status, error.id, str(error))
 
 

@@ -1,4 +1,4 @@
-"""The pages of the devices: how each stands, its tokens, how fast it wakes."""
+"""The pages of the devices: how each stands, its tokens, how fast it wakes; and a button that calls it for a test."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
 
 from control.domain.device_text import usual_time
 from control.domain.reach import DeviceStanding, Reach
 from control.domain.story import duration
+from control.domain.wake_test import WakeTest
 from control.domain.wakes import CALLED_OFF, LATE, WOKE, DeviceWake
-from control.services import people, reach
+from control.services import people, reach, wake_tests
 from control.settings import Settings
 from control.store.session import Store
 from control.web.live import Version
@@ -44,7 +46,7 @@ class Wakes:
 
 
 def blueprint(settings: Settings, store: Store, clock: Callable[[], float]) -> Blueprint:
-    """The routes, reading from this store."""
+    """The routes, on this store."""
     routes = Blueprint("device_pages", __name__)
 
     @routes.get("/devices")
@@ -54,7 +56,15 @@ def blueprint(settings: Settings, store: Store, clock: Callable[[], float]) -> B
     @routes.get("/devices/<device>")
     def device(device: str) -> str:
         (found,) = _standings(settings, store, clock(), device)
-        return render_template("device.html", found=found, picture=draw(found.wakes), live=True)
+        test = _latest_test(store, clock(), device)
+        return render_template("device.html", found=found, picture=draw(found.wakes), test=test, live=True)
+
+    @routes.post("/devices/<device>/wake")
+    def wake(device: str) -> Response:
+        with store.write() as session:
+            wake_tests.want(session, device, settings.reach_terms, clock())
+        # By GET: loading the page again must not call again. Without #test, as Chromium would not load it again by itself.
+        return redirect(url_for(".device", device=device), 303)
 
     @routes.app_context_processor
     def words() -> dict[str, object]:
@@ -74,7 +84,8 @@ def versions(settings: Settings, store: Store, clock: Callable[[], float]) -> Ma
         return _standings(settings, store, clock())
 
     def device() -> object:
-        return _standings(settings, store, clock(), (request.view_args or {})["device"])
+        name = (request.view_args or {})["device"]
+        return _standings(settings, store, clock(), name), _latest_test(store, clock(), name)
 
     return {"device_pages.devices": devices, "device_pages.device": device}
 
@@ -85,6 +96,11 @@ def _standings(
     with store.read() as session:
         rows = people.list_devices(session) if device is None else [people.get_device(session, device)]
         return reach.of(session, rows, settings.reach_terms, now)
+
+
+def _latest_test(store: Store, now: float, device: str) -> WakeTest | None:
+    with store.read() as session:
+        return wake_tests.latest(session, device, now)
 
 
 def draw(newest_first: Sequence[DeviceWake]) -> Wakes:

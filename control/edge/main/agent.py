@@ -27,10 +27,12 @@ from control.edge.relay_watch import RelayWatch
 from control.edge.reminders import Reminders
 from control.edge.rpc import KamailioRpc
 from control.edge.rtpengine import Rtpengine
+from control.edge.test_call import Place, TestCall
 from control.edge.token_lessons import TokenLessons
 from control.edge.tokens import TokenBook
 from control.edge.voicemail import VoicemailPusher
 from control.edge.wake_limits import WakeLimits
+from control.edge.wake_tester import WakeTester, Wanted
 from control.edge.waker import Waker
 from control.push.dispatcher import Dispatcher
 from control.push.providers import configured
@@ -74,6 +76,7 @@ class Agent:
             rpc=self._rpc,
             thread=self._thread,
             on_tokens=self._load_tokens,
+            on_wake_wanted=self._wake_wanted,
             locate=Locator().locate,
         )
         self._recorder = Recorder(
@@ -107,6 +110,11 @@ class Agent:
             remember=self._recorder.put,
             learn=lessons.learn,
             now=time.time,
+        )
+        edge = settings.edge
+        self._place = Place(edge.address, edge.sip_port, edge.domain, identity_key)
+        self._tests = WakeTester(
+            take=self._take_tests, call=self._call, remember=self._recorder.put, now=time.time
         )
         relays = [Rtpengine(each.name, each.control, each.ng_port) for each in settings.rtpengine]
         self._media = MediaCollector(relays, self._recorder.put)
@@ -153,6 +161,7 @@ class Agent:
                     self._reminders.load(await self._thread.run(self._ledger.reminders, time.time()))
                 self._receiver.start()
                 tasks.append(asyncio.create_task(self._reminders.run(), name="reminders"))
+                tasks.append(asyncio.create_task(self._tests.run(), name="tests"))
                 tasks.append(asyncio.create_task(self._say_alive(), name="alive"))
                 with ready(self._settings.edge_ready, self.boot):
                     log.info("edge-ready", devices_with_tokens=len(self._tokens))
@@ -230,6 +239,15 @@ class Agent:
                     pruned_at = now
             await asyncio.sleep(BEAT_S)
 
+    def _wake_wanted(self) -> None:
+        self._tests.look()
+
+    async def _take_tests(self) -> Sequence[Wanted]:
+        return await self._thread.run(self._ledger.take_tests, time.time())
+
+    async def _call(self, test: str, device: str) -> int:
+        return await TestCall(self._place, test, device).run()
+
     def _facts(self) -> dict[str, object]:
         return {
             "boot": self.boot,
@@ -240,6 +258,7 @@ class Agent:
             "wakes": dict(self._waker.counters),
             "reminders": dict(self._reminders.counters),
             "voicemail": dict(self._voicemail.counters),
+            "tests": dict(self._tests.counters),
             "rpc": dict(self._rpc.counters),
             "journal": {**self._recorder.counters, **self._ledger.counters},
             "media": dict(self._media.counters),

@@ -31,6 +31,7 @@ from control.edge.recorder import (
     TokenQuarantined,
     TokensBrought,
     UpstreamSeen,
+    WakeTestOver,
 )
 from control.services import (
     alarms,
@@ -44,6 +45,7 @@ from control.services import (
     reminders,
     tokens,
     upstream,
+    wake_tests,
     wakes,
 )
 from control.services.projection import Page, Projection
@@ -112,7 +114,9 @@ class DatabaseLedger:
             held = tokens.tokens_of(session, *devices) if devices else {}
             found = {device: held.get(device, []) for device in devices}
             trunks = any(change.kind == outbox.TRUNK for change in changes)
-            return Changes(changes[-1].id, documents, found, made.whole(session) if trunks else {})
+            whole = made.whole(session) if trunks else {}
+            wake_wanted = any(change.kind == outbox.WAKE for change in changes)
+            return Changes(changes[-1].id, documents, found, whole, wake_wanted)
 
     def wakes_under_way(self, now: float) -> list[DeviceWake]:
         """Which devices have been pushed to for calls that may still be held."""
@@ -157,6 +161,11 @@ class DatabaseLedger:
             self.counters["refused"] += 1
             log.error("entry-refused", entry=type(entry).__name__, error=_said(error))
 
+    def take_tests(self, now: float) -> Sequence[wake_tests.Wanted]:
+        """Take in hand the test calls that are wanted."""
+        with self._write() as session:
+            return wake_tests.take(session, now)
+
     def beat(self, at: float, detail: Mapping[str, object]) -> None:
         """Say that the edge agent is alive."""
         with self._write() as session:
@@ -180,6 +189,7 @@ class DatabaseLedger:
             (alarms.prune, kept.alarm_days * _DAY_S),
             (tokens.prune, kept.token_days * _DAY_S),
             (reminders.prune, 0.0),
+            (wake_tests.prune, kept.keep_days * _DAY_S),
         )
         for prune, seconds in steps:
             with self._write() as session:  # others may write in between
@@ -245,6 +255,8 @@ def _write(session: Session, entries: Sequence[Entry], waits: WaitPolicy) -> Non
                     alarms.sound(session, alarms.PUSH_MISCONFIGURED, subject, text, at)
                 else:
                     alarms.clear(session, alarms.PUSH_MISCONFIGURED, at, subject)
+            case WakeTestOver(test, at):
+                wake_tests.over(session, test, at)
             case UpstreamSeen(event, True):
                 connections.learn_realm(session, event.connection, event.realm)
 

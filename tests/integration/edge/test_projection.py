@@ -126,7 +126,13 @@ async def projecting(
     file, thread = ProjectionDb(projection), DbThread()
     rpc = KamailioRpc(rpc_path, on_connect=lambda: projector.mend())  # noqa: PLW0108  comes below
     projector = Projector(
-        source=Source(book), file=file, rpc=rpc, thread=thread, on_tokens=no_tokens, locate=look
+        source=Source(book),
+        file=file,
+        rpc=rpc,
+        thread=thread,
+        on_tokens=no_tokens,
+        on_wake_wanted=lambda: None,
+        locate=look,
     )
     rpc.start()
     task = asyncio.create_task(projector.run())

@@ -37,9 +37,17 @@ class Web:
         )
         self.store = Store.open(url, home)
         self.url = f"http://{ADDRESS}:{port}"
+        self.home = home
         command = (str(Path(sys.executable).with_name("nightbell")), "web", "--home", str(home))
         ready = lambda: web_answers(ADDRESS, port)  # noqa: E731
         self.process = Process(Program("web", command, home / "web.log", home / "web.pid", ready))
+
+    def push_by_log(self) -> None:
+        """Set up the push provider that only logs, and start anew with it."""
+        with (self.home / "nightbell.toml").open("a") as file:
+            file.write("[push.log]\ndevelopment = true\n")
+        self.process.stop()
+        self.process.start()
 
     def note(self, *steps: Step) -> None:
         with self.store.write() as session:

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -415,15 +414,22 @@ def test_a_persons_fallback_is_set_shown_and_forgotten_with_what_it_led_to(run: 
     assert json.loads(run("user", "list", "--json").output)[0]["fallback"] == "none"
 
 
-def test_a_test_call_that_nobody_takes_says_so(run: Run, tmp_path: Path) -> None:
+def test_a_test_call_that_nobody_takes_says_so(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("control.domain.wake_test.TAKEN_WITHIN_S", 0.3)
     run("user", "add", "bob")
     device = json.loads(run("device", "add", "Phone", "--user", "bob", "--json").output)["username"]
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    file = tmp_path / "home" / "nightbell.toml"
-    file.write_text(f'[edge]\ndomain = "example.org"\nsip_port = {port}\n')
     shown = run("device", "wake", device)
     assert shown.exit_code == 1
-    assert "Nightbell did not take the test call" in shown.output
+    assert "it is not connected, and has given no push token. Open the app once" in shown.output
+    home = tmp_path / "home"
+    (home / "nightbell.toml").write_text('[edge]\ndomain = "example.org"\n[push.log]\ndevelopment = true\n')
+    store = Store.open(settings.load(home).database.url, home)
+    with store.write() as session:
+        tokens.store_tokens(session, device, [PushToken("log", "app", "production", "aa11")])
+    store.close()
+    shown = run("device", "wake", device)
+    assert shown.exit_code == 1
+    assert "The edge agent did not take the test in hand" in shown.output
     assert "there is no device" in run("device", "wake", "nobody-1").output

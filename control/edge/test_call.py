@@ -5,16 +5,16 @@ A push for a call obliges an iPhone's app to report a call, so a test is a real 
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from control.settings import Settings
+from control.domain.wake_test import LONGEST_S, call_id
 from kemi.wire import HEADER_ERRAND, Errand
 
 REASON = "Test call"
-LONGEST_S = 130.0  # no call is held for longer
 _RESEND_S = 0.5  # RFC 3261, T1
 
 
@@ -27,36 +27,46 @@ class _Reply:
         return [value for key, value in self.headers if key.lower() == name.lower()]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where Kamailio listens for SIP by UDP, its domain, and the identity key that errands are sealed with."""
+
+    address: str
+    port: int
+    domain: str
+    key: bytes = field(repr=False)
+
+
 class TestCall:
-    """One call; ``call_id`` names it in the journal. ``run`` blocks until it is over."""
+    """The call of one test (its id) to a device, which the journal knows by ``wake_test.call_id``."""
 
     __test__ = False  # to pytest
 
-    def __init__(self, settings: Settings, device: str) -> None:
-        self.call_id = f"test-{secrets.token_hex(12)}"
-        self._edge = settings.edge
-        self._key = bytes.fromhex(settings.identity_key())
+    def __init__(self, place: Place, test: str, device: str) -> None:
+        self.call_id = call_id(test)
+        self._place = place
         self._device = device
         self._tag, self._branch = secrets.token_hex(6), f"z9hG4bK{secrets.token_hex(8)}"
 
-    def run(self) -> int:
+    async def run(self) -> int:
         """The final status of the call, 0 if nobody answered it at all; 487: the device rang, and was cancelled."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-            link.connect((self._edge.address, self._edge.sip_port))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as link:
+            link.connect((self._place.address, self._place.port))
             host, port = link.getsockname()
             own = f"{host}:{port}"
             errand = Errand(time.time() + LONGEST_S, REASON, device=self._device)
-            sealed = f"{HEADER_ERRAND}: {errand.seal(self.call_id, self._key)}\r\n"
+            sealed = f"{HEADER_ERRAND}: {errand.seal(self.call_id, self._place.key)}\r\n"
             invite = self._request("INVITE", own, 1, f"Contact: <sip:test@{own}>\r\n{sealed}")
-            return self._until_over(link, own, invite)
+            return await self._until_over(link, own, invite)
 
-    def _until_over(self, link: socket.socket, own: str, invite: bytes) -> int:
+    async def _until_over(self, link: socket.socket, own: str, invite: bytes) -> int:
+        loop = asyncio.get_running_loop()
         link.send(invite)
         until, pause, heard, cancelled = time.monotonic() + LONGEST_S, _RESEND_S, False, False
         while time.monotonic() < until:
-            link.settimeout(pause)
             try:
-                reply = _read(link.recv(65535))
+                async with asyncio.timeout(pause):
+                    reply = _read(await loop.sock_recv(link, 65535))
             except ConnectionRefusedError:
                 return 0
             except TimeoutError:
@@ -92,11 +102,11 @@ class TestCall:
     def _request(
         self, method: str, own: str, number: int, headers: str = "", to: str = "", uri: str = ""
     ) -> bytes:
-        address = f"sip:errand@{self._edge.address}:{self._edge.sip_port}"
+        address = f"sip:errand@{self._place.address}:{self._place.port}"
         return (
             f"{method} {uri or address} SIP/2.0\r\n"
             f"Via: SIP/2.0/UDP {own};branch={self._branch};rport\r\n"
-            f'From: "Nightbell test" <sip:test@{self._edge.domain}>;tag={self._tag}\r\n'
+            f'From: "Nightbell test" <sip:test@{self._place.domain}>;tag={self._tag}\r\n'
             f"To: {to or f'<{address}>'}\r\nCall-ID: {self.call_id}\r\nCSeq: {number} {method}\r\n"
             f"Max-Forwards: 70\r\n{headers}Content-Length: 0\r\n\r\n"
         ).encode()
