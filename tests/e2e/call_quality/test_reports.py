@@ -30,7 +30,7 @@ class _Lossy(WebRtcAudio):
             if came % LOST:
                 await take(data, arrival_time_ms=arrival_time_ms)
 
-        dtls._handle_rtp_data = some
+        dtls._handle_rtp_data = some  # type: ignore[method-assign]
 
     def lose_outgoing(self) -> None:
         """Lose each fifth packet on its way from us, from now on."""
@@ -44,7 +44,7 @@ class _Lossy(WebRtcAudio):
             if is_rtcp or went % LOST:
                 await send(data)
 
-        dtls._send_rtp = some
+        dtls._send_rtp = some  # type: ignore[method-assign]
 
 
 class Lossy(WebRtcPhone):
