@@ -57,8 +57,7 @@ def _mac_of(plain: bytes, key: bytes) -> bytes:
 
 def _hide(text: bytes, mac: bytes, key: bytes) -> bytes:
     """Encrypt or decrypt. The MAC of what is hidden is the nonce, so the same pad is never used for two texts (RFC 5297's idea)."""
-    pad = b"".join(
-        hashlib.blake2b(mac + bytes([block]), key=key, person=b"nightbell-pad").digest()
-        for block in range(-(-len(text) // 64))
-    )
-    return bytes(a ^ b for a, b in zip(text, pad, strict=False))
+    length, pad = len(text), b""
+    while len(pad) < length:
+        pad += hashlib.blake2b(mac + bytes([len(pad)]), key=key, person=b"nightbell-pad").digest()
+    return (int.from_bytes(text, "big") ^ int.from_bytes(pad[:length], "big")).to_bytes(length, "big")

@@ -139,6 +139,21 @@ async def test_w7_a_flow_that_died_without_a_word_is_noticed_by_its_silence(scen
         assert len(scene.pushes(talk.bob)) == 1
 
 
+@pytest.mark.parametrize("transport", ["tcp", "wss"])
+async def test_w7_a_flow_closed_at_the_moment_of_the_request_does_not_fail_it(
+    scene: Scene, transport: str
+) -> None:
+    talk = await in_a_call(scene, transport=transport)
+    await scene.listen(talk.bob)
+
+    await talk.bob.phone.suspend()
+    await talk.alices_call.hangup()
+
+    assert (await talk.bobs_call.ended()).cause == "bye"
+    await scene.story("request-answered")
+    assert len(scene.pushes(talk.bob)) == 1
+
+
 async def test_a_phone_that_has_come_back_by_another_flow_is_not_pushed_to(scene: Scene) -> None:
     talk = await in_a_call(scene)
     await talk.bob.phone.suspend()
