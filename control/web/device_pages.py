@@ -20,7 +20,7 @@ from control.store.session import Store
 from control.web.live import Version
 
 _MOODS = {Reach.CONNECTED: "good", Reach.ASLEEP: "good", Reach.UNREACHABLE: "bad"}
-_OUTCOMES = {"": "live", WOKE: "good", CALLED_OFF: ""}  # the others are bad
+_OUTCOMES = {"": "live", WOKE: "good", CALLED_OFF: "", LATE: "late"}  # the others are bad
 
 BAR, STEP, HEIGHT = 14.0, 22.0, 96.0  # of the picture of the wakes, in its own pixels
 
@@ -109,7 +109,7 @@ def draw(newest_first: Sequence[DeviceWake]) -> Wakes:
         Bar(
             x=index * STEP,
             height=6.0 if wake.seconds is None else _height(wake.seconds),
-            mood=_OUTCOMES.get(wake.outcome, "late" if wake.outcome == LATE else "bad"),
+            mood=_OUTCOMES.get(wake.outcome, "bad"),
             words=f"{wake.outcome or 'under way'}"
             + ("" if wake.seconds is None else f", {duration(wake.seconds * 1000)} after the push"),
             call=wake.call,

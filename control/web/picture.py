@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from control.domain.story import Actor, Beat, Span, Story, duration
 
-GUTTER = 168.0  # where the lanes' names stand
+GUTTER = 184.0  # where the lanes' names stand
 LANE = 72.0
 RULER = 46.0
 SLANT = math.radians(32)  # of the words above the lanes
 MINIMUM = 1040.0
+_TITLE = 14  # letters that find room in the gutter beside the symbol
 _LETTER = 7.8  # the width of a letter, on the safe side
 _MARGIN = 14.0
 _STEP = 46.0  # the least distance between two steps: that of a gap of nothing
@@ -26,6 +27,11 @@ class Lane:
     part: str
     y: float
     top: float
+
+    @property
+    def label(self) -> str:
+        """The title as far as there is room. Both ends of a device's id tell it from others: its person and its letters."""
+        return self.title if len(self.title) <= _TITLE else f"{self.title[:6]}…{self.title[-7:]}"
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,15 @@ FLAGS = (
 )
 
 
+# The lanes' names that are longer than what the picture keeps free for them.
+_BEYOND_GUTTER = """
+() => [...document.querySelectorAll(".story .lane")]
+  .filter((lane) => lane.querySelector(".name").getBBox().x + lane.querySelector(".name").getBBox().width
+    > lane.querySelector(".wire").x1.baseVal.value)
+  .map((lane) => lane.textContent)
+"""
+
+
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
@@ -80,6 +89,44 @@ async def test_the_pages_are_fit_for_screen_readers_and_narrow_screens(web: Web,
             assert found.violations_count == 0, f"{path}, {scheme}: {found.generate_report()}"
             width = await page.evaluate("document.documentElement.scrollWidth")
             assert width <= 390, f"{path} is {width} px wide: the page itself scrolls sideways"
+        await page.close()
+
+
+async def test_long_names_push_nothing_out_of_its_table(web: Web, browser: Browser) -> None:
+    now = time.time()
+    user = "maria-fernanda-de-la-concepcion.rodriguez-hinterberger"
+    with web.store.write() as session:
+        people.add_user(session, user)
+        device = people.add_device(session, user, "María Fernanda’s phone, the blue one", "nightbell.test")[
+            0
+        ].id
+    web.note(
+        rings("a1", now),
+        Step("a1", now + 1, "push-sent", device, "apns"),
+        Step(
+            "a1",
+            now + 2,
+            "push-accepted",
+            device,
+            "apns",
+            code=200,
+            reason="ceb0e4ee-1342-4ae5-bb93-a7c38b382c0e",
+        ),
+        Step("a1", now + 3, "register", device),
+        Step("a1", now + 3.1, "invite-out", device),
+        Step("a1", now + 4, "answered", device, code=200),
+        Step("a1", now + 5, "bye"),
+    )
+    for width in (360, 1280):
+        page = await browser.new_page(viewport={"width": width, "height": 844})
+        for path in ("/calls", "/calls/a1", "/devices", f"/devices/{device}"):
+            await page.goto(web.url + path)
+            hidden = await page.eval_on_selector_all(
+                ".framed, html", "all => all.map(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)"
+            )
+            assert max(hidden) <= 0, f"{path} at {width} px: {hidden}"
+            beyond = await page.evaluate(_BEYOND_GUTTER)
+            assert beyond == [], f"{path}: names reach into the picture"
         await page.close()
 
 

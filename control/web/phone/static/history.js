@@ -3,7 +3,7 @@
 const SIGNS = {
   in: "M17 7 7 17m0-7v7h7",
   out: "M7 17 17 7m0 7V7h-7",
-  missed: "m6 6 6 6 6-6M7 17 17 7",
+  missed: "m20 7-8 8-8-8m0 6V7h6",
 };
 const SHOWN = 20;
 
