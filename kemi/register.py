@@ -104,13 +104,15 @@ def _several_contacts(asked: _Asked) -> bool:
 def expired(node: Node) -> int:
     """Event of module registrar: a binding has run out, or its connection is gone."""
     name = ksr.pv("$ulc(exp=>aor)").partition("@")[0].removeprefix("sip:")
+    flow = ksr.pv("$ulc(exp=>received)")
     document = devices.get(name)
     if document is not None:
         _woke_or_slept(document)
+        reason = f"its registration by {flow} ran out, or the connection was closed"
+        node.events.send(wire.RegisterEvent(time.time(), name, "lost", 0, reason))
         return 1
     connection = connections.get(name)
     if connection is not None and connection.ha1_inbound:
-        flow = ksr.pv("$ulc(exp=>received)")
         ksr.table_remove(wire.TABLE_ARRIVED, flow.removeprefix("sip:").partition(";")[0])
         reason = f"its registration by {flow} was not renewed"
         node.events.send(wire.UpstreamEvent(time.time(), name, "unregistered", 0, reason))

@@ -161,12 +161,13 @@ class Token(NamedTuple):
 
 @dataclass
 class RegisterEvent(Event):
-    """A device's REGISTER was answered.
+    """A device's REGISTER was answered, or its binding is gone without one.
 
-    ``action`` is ``added``, ``refreshed``, ``removed``, ``queried`` or ``refused``; ``reply`` the status sent, ``reason`` what is
-    to be said of it. ``tokens`` are the push tokens of the Contact (RFC 8599), each a Token as a list; none: it brings none.
-    ``calls`` are the held calls this binding was joined to. ``expires`` are the seconds asked for, ``granted`` those it
-    got; ``refresh_before``: the device has said that it refreshes by itself, this many seconds before the end (0: it has not).
+    ``action`` is ``added``, ``refreshed``, ``removed``, ``queried``, ``refused`` or ``lost``; ``reply`` the status sent, 0 for
+    none, ``reason`` what is to be said of it. ``tokens`` are the push tokens of the Contact (RFC 8599), each a Token as a
+    list; none: it brings none. ``calls`` are the held calls this binding was joined to. ``expires`` are the seconds asked for,
+    ``granted`` those it got; ``refresh_before``: the device has said that it refreshes by itself, this many seconds before
+    the end (0: it has not).
     """
 
     type: ClassVar[str] = "register"

@@ -20,6 +20,7 @@ from control.store.models import Registration
 _TOKENS = re.compile(r"((?:pn-prid|pn-tok)=)[^;>\s]*", re.IGNORECASE)
 _LIMITS = {"state": 32, "why": 32}
 _SUBJECTS_AT_ONCE = 500  # of one query's parameters
+_BOUND = ("added", "refreshed")  # the states of a device that has a binding
 
 
 @dataclass(frozen=True)
@@ -110,12 +111,12 @@ def bound_until(session: Session, devices: Iterable[str]) -> dict[str, float]:
         ids = select(func.max(Registration.id)).where(
             Registration.side == register_log.DEVICE,
             Registration.subject.in_(some),
-            Registration.state.in_(("added", "refreshed", "removed")),
+            Registration.state.in_((*_BOUND, "removed", "lost")),
         )
         columns = (Registration.subject, Registration.state, Registration.last_at, Registration.expires)
         query = select(*columns).where(Registration.id.in_(ids.group_by(Registration.subject)))
         for row in session.execute(query):
-            if row.state != "removed":
+            if row.state in _BOUND:
                 found[row.subject] = row.last_at + row.expires
     return found
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from control.domain.reach import Reach
+from control.services import reach
+from control.services.people import get_device
 from demo.pbx.server import HOLD_TONE
 from demo.phone import Answer, Phone
 from tests.e2e.scene import ALICE, BOB, Handset, Scene, answered, assert_they_hear_each_other
@@ -134,3 +139,23 @@ async def test_s1_the_pbx_is_reached_over_tcp(scene: Scene, transport: str) -> N
     await assert_they_hear_each_other(outgoing, incoming)
     assert (await incoming.hangup()).status == 200
     assert (await outgoing.ended()).cause == "bye"
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls", "ws", "wss"])
+async def test_u1_w7_a_device_whose_connection_is_closed_is_shown_as_asleep(
+    scene: Scene, transport: str
+) -> None:
+    bob = await scene.awake("phone", transport=transport)
+    stack = scene.stack
+
+    def standing() -> Reach:
+        with stack.store.read() as session:
+            row = get_device(session, bob.id)
+            [found] = reach.of(session, [row], stack.settings.reach_terms, time.time())
+        return found.reach.state
+
+    await stack.eventually(lambda: standing() is Reach.CONNECTED, "it is shown as connected")
+    await bob.phone.sleep()  # its socket is closed, without another word
+    await stack.eventually(lambda: standing() is Reach.ASLEEP, "it is shown as asleep", within=6)
+    assert (await bob.phone.wake()).status == 200
+    await stack.eventually(lambda: standing() is Reach.CONNECTED, "it is shown as connected again")

@@ -143,6 +143,10 @@ def test_u1_how_a_device_stands_comes_of_its_binding_its_tokens_and_its_wakes(
     assert state(NOW + 10) == "Connected"
     registrations.record(session, [Registered(NOW + 20, phone, "removed", 200)])
     assert state(NOW + 30) == "Asleep, can be woken"
+    registrations.record(session, [Registered(NOW + 40, phone, "added", 200, expires=600)])
+    assert state(NOW + 45) == "Connected"
+    registrations.record(session, [Registered(NOW + 50, phone, "lost", 0)])
+    assert state(NOW + 60) == "Asleep, can be woken"
     slept = [replace(wake(phone, n), registered_at=0.0, outcome="slept") for n in (1, 2, 3)]
     wakes.record(session, slept, POLICY)
     assert state(NOW + 300).startswith("Unreachable: its last 3 pushes were accepted")

@@ -113,6 +113,16 @@ def test_a_refresh_and_a_removal_are_told_as_such(edge: Edge) -> None:
     assert bindings(edge) == []
 
 
+def test_u1_a_binding_that_runs_out_is_told_as_lost(edge: Edge) -> None:
+    edge.with_person(ALICE)
+    edge.register(ALICE)
+    edge.events()
+    edge.kamailio.advance(601)
+    ((device, action, reply),) = [(e.device, e.action, e.reply) for e in told(edge)]
+    assert (device, action, reply) == (ALICE.id, "lost", 0)
+    assert bindings(edge) == []
+
+
 def test_a_removal_by_star_is_understood(edge: Edge) -> None:
     edge.with_person(ALICE)
     edge.register(ALICE)
