@@ -127,7 +127,10 @@ def test_w7_one_that_was_silent_and_comes_back_by_another_flow_gets_it_there(edg
     assert codes(edge.answer(again, 200, "OK", origin=OTHER_FLOW)) == [200]
 
 
-def test_w4_one_that_registers_again_by_the_flow_where_it_is_being_tried_gets_it_once(edge: Edge) -> None:
+def test_w4_one_that_registers_again_by_the_flow_where_it_is_being_tried_gets_it_once(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wake_rules, "SILENCE", 0.0)  # as if it had said nothing for that long
     edge.with_person(ALICE, messages=True)
     edge.register(ALICE)
     (now,) = texts(text_from_pbx(edge))
