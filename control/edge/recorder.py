@@ -118,6 +118,21 @@ class WakeTestOver:
     at: float
 
 
+@dataclass(frozen=True)
+class VoicemailTold:
+    """What came of telling a device that sleeps of new voice messages, for its register log.
+
+    ``done`` is "voicemail-pushed", "voicemail-refused" or "voicemail-withheld"; ``code`` the provider's answer, 0 for none;
+    ``reason`` is in words. ``at`` is UNIX seconds.
+    """
+
+    device: str
+    at: float
+    done: str
+    code: int = 0
+    reason: str = ""
+
+
 TokenChange = TokensBrought | TokenDied | TokenQuarantined | TokenCorrected
 Entry = (
     Step
@@ -132,6 +147,7 @@ Entry = (
     | UpstreamSeen
     | RefreshEvent
     | VoicemailEvent
+    | VoicemailTold
     | WakeTestOver
 )
 

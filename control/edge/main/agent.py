@@ -123,6 +123,8 @@ class Agent:
             tokens=self._tokens,
             dispatch=self._dispatcher.dispatch,
             learn=lessons.learn,
+            remember=self._recorder.put,
+            limits=WakeLimits(*limits, "voice messages"),
             now=time.time,
         )
         self._intake = Intake(

@@ -31,6 +31,7 @@ from control.edge.recorder import (
     TokenQuarantined,
     TokensBrought,
     UpstreamSeen,
+    VoicemailTold,
     WakeTestOver,
 )
 from control.services import (
@@ -223,7 +224,9 @@ def _said(error: Exception) -> str:
 def _write(session: Session, entries: Sequence[Entry], waits: WaitPolicy) -> None:
     journal.record(session, [entry for entry in entries if isinstance(entry, Step)])
     wakes.record(session, [entry for entry in entries if isinstance(entry, DeviceWake)], waits)
-    registrations.record(session, [_registered(e) for e in entries if isinstance(e, RegisterEvent)])
+    registrations.record(
+        session, [_registered(e) for e in entries if isinstance(e, RegisterEvent | VoicemailTold)]
+    )
     # In one go: what became of one connection is told by both kinds, and the order matters.
     upstream.record(session, [report for entry in entries for report in _reports(entry)])
     for entry in entries:
@@ -270,7 +273,9 @@ def _reports(entry: Entry) -> list[upstream.Upstream]:
     return []
 
 
-def _registered(event: RegisterEvent) -> registrations.Registered:
+def _registered(event: RegisterEvent | VoicemailTold) -> registrations.Registered:
+    if isinstance(event, VoicemailTold):
+        return registrations.Registered(event.at, event.device, event.done, event.code, event.reason)
     return registrations.Registered(
         at=event.ts,
         device_id=event.device,

@@ -8,7 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from control.services import mailboxes, people
+from control.domain.register_log import Attempt
+from control.services import mailboxes, people, registrations
 from demo.phone import Phone
 from demo.stack import Stack
 from kemi.wire import TABLE_LINE
@@ -35,6 +36,13 @@ def was_told(phone: Phone, *lines: str) -> Callable[[], bool]:
     return lambda: summaries(phone)[-len(lines) :] == list(lines)
 
 
+def told(stack: Stack, handset: Handset) -> Attempt | None:
+    """What the register log has of voice messages."""
+    with stack.store.read() as session:
+        runs = registrations.of_device(session, handset.id)
+    return next((run.last for run in runs if run.last.state.startswith("voicemail")), None)
+
+
 async def test_a_voice_message_is_told_to_who_is_awake_pushed_to_who_sleeps_and_told_when_it_wakes(
     scene: Scene,
 ) -> None:
@@ -55,6 +63,8 @@ async def test_a_voice_message_is_told_to_who_is_awake_pushed_to_who_sleeps_and_
     for handset in (desk, laptop):
         await handset.phone.until(was_told(handset.phone, "Voice-Message: 1/0 (0/0)"), what="the lamp")
     await scene.pushed(mobile)
+    log = await stack.eventually(lambda: told(stack, mobile), "the register log tells of the push")
+    assert (log.state, log.reason.partition(" ")[0]) == ("voicemail-pushed", "fcm")
     await mobile.phone.wake()
     await mobile.phone.until(was_told(mobile.phone, "Voice-Message: 1/0 (0/0)"), what="the lamp")
 
