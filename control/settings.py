@@ -44,6 +44,7 @@ class EdgeSettings:
     events_port: int = 5091  # Kamailio to edge agent
     origins: str = ""  # of web pages that may connect, separated by spaces; empty: any
     websocket_ping: int = 30  # s without a word before a WebSocket is pinged, and again before it is given up
+    silence: int = 60  # s without audio from either side after which a call is ended; 0: never
     workers: int = 2
     shared_memory_mb: int = 1024  # Kamailio's -m: bindings, calls, documents; what is not used costs nothing
     private_memory_mb: int = 64  # Kamailio's -M: of each process
@@ -401,6 +402,8 @@ def _check(settings: Settings) -> None:
         raise MalformedSettingError(
             f"edge.websocket_ping is {edge.websocket_ping}: write seconds, from 1 to 3600"
         )
+    if not 0 <= edge.silence <= 3600:
+        raise MalformedSettingError(f"edge.silence must be from 0 to 3600 s, not {edge.silence}")
     if not 1 <= edge.workers <= 256:
         raise MalformedSettingError(f"edge.workers must be between 1 and 256, not {edge.workers}")
     for name in ("shared_memory_mb", "private_memory_mb"):

@@ -119,6 +119,8 @@ def _ring(node: Node, ring: _Ring) -> int:
     if ring.fallback:
         ksr.pv_set(fallback.ERRAND, ring.fallback)
     if ring.media is not None:
+        if not ring.is_errand:
+            ksr.track_dialog()  # so that the edge agent can end it when nobody is heard
         media.relay_this_call(ring.media, ring.is_errand)
     ksr.tm_routes("ksr_branch_device", "ksr_reply_device", "ksr_failure_device")
     if plan.hold:

@@ -45,6 +45,7 @@ TABLE_ACKED = "acked"  # wake id -> incarnation of the edge agent that has taken
 TABLE_AGENT = "agent"  # "boot" -> incarnation of the edge agent that is alive now
 
 
+TABLE_BYES = "byes"  # Call-ID -> Bye that Kamailio is to send for the edge agent
 TABLE_FALLBACK = "fallback"  # address of record -> references of its calls whose fallback is being tried
 
 HEADER_ERRAND = "X-Nightbell-Errand"  # on an INVITE that Nightbell sends to itself: a sealed Errand
@@ -603,6 +604,16 @@ class Errand(_Message):
         except (binascii.Error, WireError):
             return None
         return errand if errand.expires > now else None
+
+
+@dataclass
+class Bye(_Message):
+    """A BYE that ends a call from outside: Request-URI, next hop, socket and headers, each of these with CRLF."""
+
+    ruri: str
+    next_hop: str
+    socket: str
+    headers: str
 
 
 def _errand_mac(text: str, sip_call_id: str, key: bytes) -> str:

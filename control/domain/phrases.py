@@ -105,6 +105,8 @@ def _failed(step: Step, out: bool) -> Phrase:
 def _bye(step: Step, out: bool) -> Phrase:
     if step.device:
         return Phrase("The phone hung up", Part.DEVICE, Part.PBX, _reply(step) or "BYE")
+    if step.reason:
+        return Phrase("Nightbell hung up", Part.NIGHTBELL, Part.NIGHTBELL, step.reason, Mood.BAD)
     return Phrase("They hung up", Part.NIGHTBELL, Part.NIGHTBELL, _reply(step) or "BYE")
 
 

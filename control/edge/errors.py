@@ -9,7 +9,8 @@ EdgeError
 ├── LocateError
 │   ├── HostNotFoundError      DNS knows no such host, or no SIP service there
 │   └── NameServerError        the name servers do not answer, or with an error
-├── MediaRelayError            rtpengine does not answer, or with an error
+├── MediaRelayError            rtpengine does not answer
+│   └── RelayRefusedError      it answers with an error
 └── LedgerUnavailableError     the database is away or locked: try again
 """
 
@@ -78,6 +79,12 @@ class MediaRelayError(EdgeError):
     """An rtpengine does not answer, or with an error; the text says which and what."""
 
     id = "edge-media-relay"
+
+
+class RelayRefusedError(MediaRelayError):
+    """An rtpengine answers with an error; as a rule it does not know the call."""
+
+    id = "edge-media-relay-refused"
 
 
 class LedgerUnavailableError(EdgeError):

@@ -45,6 +45,7 @@ class Intake:
         remember: Callable[[Entry], None],
         reminders: Reminders,
         media_ended: Callable[[MediaEndEvent], None],
+        call_step: Callable[[CallEvent], None],
         voicemail: Callable[[VoicemailEvent], None],
         hello: Callable[[], None],
     ) -> None:
@@ -53,6 +54,7 @@ class Intake:
         self._remember = remember
         self._reminders = reminders
         self._media_ended = media_ended
+        self._call_step = call_step
         self._voicemail = voicemail
         self._hello = hello
         self.counters: Counter[str] = Counter()
@@ -66,6 +68,7 @@ class Intake:
                 self._waker.wake_end(event)
             case CallEvent():
                 self._waker.call(event)
+                self._call_step(event)
                 self._remember(_step(event))
             case MediaEndEvent():
                 self._media_ended(event)

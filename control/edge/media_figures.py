@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from control.domain.quality import Heard, Leg, Quality, Side
@@ -25,8 +26,42 @@ def read(answer: Mapping[str, Any], device_tag: str, pbx_tag: str, ended_at: flo
     )
 
 
+@dataclass(frozen=True)
+class Talk:
+    """A call under way: how many packets of audio it has had from both sides, and whether one of them is on hold."""
+
+    caller: str  # the tags of the two sides
+    callee: str
+    packets: int
+    held: bool
+
+
+def talk(answer: Mapping[str, Any]) -> Talk | None:
+    """How a call stands that has been answered; None for any other, and for an answer that cannot be read."""
+    try:
+        tags = answer["tags"]
+        for tag, side in tags.items():
+            others = [each["tag"] for each in side["subscriptions"] if each["tag"] in tags]
+            if others:
+                # The side that an offer went to, in a branch, has that branch's name.
+                caller, callee = (others[0], tag) if side.get("via-branch") else (tag, others[0])
+                return _talk(caller, callee, [*_audio(tags[caller]), *_audio(tags[callee])])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        pass
+    return None
+
+
+def _talk(caller: str, callee: str, medias: list[Mapping[str, Any]]) -> Talk:
+    packets = sum(_packets(stream) for stream in _streams(medias))
+    return Talk(caller, callee, packets, any(not {"send", "recv"} <= set(media["flags"]) for media in medias))
+
+
+def _audio(tag: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [media for media in tag["medias"] if media.get("type") == "audio"]
+
+
 def _leg(side: Side, tag: Mapping[str, Any], reports: Mapping[str, Any], ended_at: float) -> Leg:
-    medias = [media for media in tag["medias"] if media.get("type") == "audio"]
+    medias = _audio(tag)
     streams = list(_streams(medias))
     packets = sum(_packets(stream) for stream in streams)
     last = max((int(stream["last packet"]) for stream in streams), default=0)

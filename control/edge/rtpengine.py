@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from control.edge.errors import MediaRelayError
+from control.edge.errors import MediaRelayError, RelayRefusedError
 
 ATTEMPTS_S = (0.2, 0.4, 0.8)  # how long to wait for an answer before asking again, and at last giving up
 
@@ -87,7 +87,7 @@ class Rtpengine(asyncio.DatagramProtocol):
 
 def _checked(name: str, command: str, answer: dict[str, Any]) -> dict[str, Any]:
     if answer.get("result") == "error":
-        raise MediaRelayError(f"{name} answers {command} with {str(answer.get('error-reason'))[:200]!r}")
+        raise RelayRefusedError(f"{name} answers {command} with {str(answer.get('error-reason'))[:200]!r}")
     return answer
 
 

@@ -39,6 +39,7 @@ class Installation:
             "--log-stderr",
             "--log-level=5",  # from 7 on it writes keys
             "--delete-delay=0",  # s; the ports of a call that is over are free at once
+            f"--timeout={self.settings.edge.silence + 60}",  # s; before that, the edge agent ends a silent call
             f"--interface={media.address or self.settings.edge.address}",
             f"--listen-ng={media.control}:{media.ng_port}",
             f"--port-min={media.rtp_min}",

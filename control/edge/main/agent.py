@@ -8,12 +8,14 @@ import gc
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import structlog
 
 from control.domain.push import PushToken
 from control.edge.db_thread import DbThread
 from control.edge.errors import LedgerUnavailableError
+from control.edge.hang_up import hang_up
 from control.edge.intake import Intake
 from control.edge.locator import Locator
 from control.edge.main.ledger import DatabaseLedger
@@ -27,6 +29,7 @@ from control.edge.relay_watch import RelayWatch
 from control.edge.reminders import Reminders
 from control.edge.rpc import KamailioRpc
 from control.edge.rtpengine import Rtpengine
+from control.edge.silence_watch import SilenceWatch
 from control.edge.test_call import Place, TestCall
 from control.edge.token_lessons import TokenLessons
 from control.edge.tokens import TokenBook
@@ -119,6 +122,15 @@ class Agent:
         relays = [Rtpengine(each.name, each.control, each.ng_port) for each in settings.rtpengine]
         self._media = MediaCollector(relays, self._recorder.put)
         self._relays = RelayWatch(relays, self._recorder.put, time.time)
+        self._silence = SilenceWatch(
+            relays,
+            settings.edge.silence,
+            hang_up=partial(hang_up, self._rpc),
+            remember=self._recorder.put,
+            media_ended=self._media.ended,
+            now=time.time,
+            clock=time.monotonic,
+        )
         self._voicemail = VoicemailPusher(
             tokens=self._tokens,
             dispatch=self._dispatcher.dispatch,
@@ -133,6 +145,7 @@ class Agent:
             remember=self._recorder.put,
             reminders=self._reminders,
             media_ended=self._media.ended,
+            call_step=self._silence.step,
             voicemail=self._voicemail.waiting,
             hello=self._kamailio_found,
         )
@@ -153,6 +166,7 @@ class Agent:
                 asyncio.create_task(self._projector.run(), name="projector"),
                 asyncio.create_task(self._beat(), name="heartbeat"),
                 asyncio.create_task(self._relays.run(), name="relays"),
+                asyncio.create_task(self._silence.run(), name="silence"),
             ]
             if await self._until(self._projector.ready, tasks):
                 self._announced = True
@@ -265,6 +279,7 @@ class Agent:
             "journal": {**self._recorder.counters, **self._ledger.counters},
             "media": dict(self._media.counters),
             "relays": dict(self._relays.calls),
+            "silence": dict(self._silence.counters),
             "projection": dict(self._projector.counters),
             "sip": dict(self._intake.counters),
         }
