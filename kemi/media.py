@@ -84,10 +84,13 @@ def answer_on_branch(branch: int, to_device: bool) -> None:
 def offer_in_dialog(terms: Terms, to_device: bool, webrtc: bool = True) -> str:
     """A re-INVITE or UPDATE with a body: offer again (hold, resume, another codec). Returns why not, as offer_on_branch."""
     ksr.pv_set(_RELAYED, str(terms))
-    why = refusal(terms, to_device, webrtc)
-    if not why and ksr.has_sdp():
+    if not ksr.has_sdp():
+        return ""
+    description = sdp.read(ksr.body())
+    why = media_profile.refusal_within_call(description) or refusal(terms, to_device, webrtc)
+    if not why:
         ksr.pv_set(_OFFERED, "1")
-        _offer(terms.offer_again(sdp.read(ksr.body()), to_device))
+        _offer(terms.offer_again(description, to_device))
     return why
 
 

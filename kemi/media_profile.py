@@ -133,6 +133,16 @@ def sources(description: Description, address: str, port: int, sender: str) -> s
     return f"strict-source{' endpoint-learning-off' if description.ice or signalled else ''}"
 
 
+def refusal_within_call(description: Description) -> str:
+    """Why an offer within a call cannot be handed on, whoever is to get it; ``""`` when it can.
+
+    A refusal by the other side would leave rtpengine with the fax, and the call without its audio.
+    """
+    if description.is_fax:
+        return "A call cannot become a fax (T.38) here; send it as audio"
+    return ""
+
+
 def refusal(description: Description, to: Leg, receiver: Sequence[str] = ()) -> str:
     """Why an offer cannot be handed on, in words; ``""`` when it can (RFC 3261, 21.4.26)."""
     if not description.streams:
@@ -154,7 +164,7 @@ def _codecs(description: Description, to: Leg, sender: Sequence[str], receiver: 
         return []
     offered = _only(audio.codecs, sender)
     if receiver:
-        return _as_wanted(offered, receiver)
+        return _as_wanted(offered, receiver, _not_audio(description))
     flags = []
     if offered != audio.codecs:
         flags = [f"codec-strip-{codec}" for codec in audio.codecs if codec not in offered]
@@ -166,13 +176,20 @@ def _codecs(description: Description, to: Leg, sender: Sequence[str], receiver: 
     return flags + _transcoded(wanted)
 
 
-def _as_wanted(offered: Sequence[str], receiver: Sequence[str]) -> list[str]:
-    """Of the receiver's codecs those that both know; all of them, transcoded, when there is none such."""
+def _as_wanted(offered: Sequence[str], receiver: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Of the receiver's codecs those that both know; all of them, transcoded, when there is none such. ``others`` stay."""
     known = {codec.lower() for codec in offered}
     shared = [codec for codec in receiver if codec.lower() in known]
     if shared:
-        return ["codec-strip-all", *(f"codec-offer-{codec}" for codec in (*shared, *_BESIDE))]
-    return ["codec-mask-all", *_transcoded(receiver)]
+        return ["codec-strip-all", *(f"codec-offer-{codec}" for codec in (*shared, *_BESIDE, *others))]
+    masked = offered if others else ("all",)
+    return [*(f"codec-mask-{codec}" for codec in masked), *_transcoded(receiver)]
+
+
+def _not_audio(description: Description) -> list[str]:
+    """The codecs of the other streams, which no policy is about."""
+    streams = [stream for stream in description.streams if stream.kind != "audio"]
+    return list(dict.fromkeys(codec for stream in streams for codec in stream.codecs))
 
 
 def _transcoded(codecs: Sequence[str]) -> list[str]:

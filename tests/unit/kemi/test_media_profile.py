@@ -179,3 +179,20 @@ def test_an_address_is_learned_only_where_it_is_not_certain(
     found = media_profile.sources(sdp.read(body), address, port, sender).split()
     assert "strict-source" in found
     assert ("endpoint-learning-off" in found) is certain
+
+
+VIDEO = PBX + "m=video 5000 RTP/AVP 96 97\r\na=rtpmap:96 VP8/90000\r\na=rtpmap:97 rtx/90000\r\n"
+
+
+def test_a_policy_is_about_audio_alone() -> None:
+    found = flags(VIDEO, Leg.WEBRTC, receiver=["PCMA"])
+    assert {"codec-offer-PCMA", "codec-offer-VP8", "codec-offer-rtx"} <= set(found)
+    found = flags(VIDEO, Leg.WEBRTC, receiver=["opus"])
+    assert {"codec-mask-PCMU", "codec-mask-PCMA", "codec-transcode-opus"} <= set(found)
+    assert "codec-mask-all" not in found
+
+
+def test_a_call_does_not_become_a_fax() -> None:
+    fax = sdp.read("v=0\r\nm=image 4000 udptl t38\r\n")
+    assert "T.38" in media_profile.refusal_within_call(fax)
+    assert media_profile.refusal_within_call(sdp.read(PBX)) == ""

@@ -1,0 +1,102 @@
+"""Pictures go through when both sides want them, and are dropped without harm to the audio when one does not; so are faxes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from demo.phone import Phone
+from demo.phone.call import Call
+from tests.e2e.pbx_setup import pbx_set
+from tests.e2e.relay import nothing_relayed
+from tests.e2e.scene import (
+    ALICE,
+    BOB,
+    CAROL,
+    Scene,
+    answered,
+    assert_they_hear_each_other,
+    hang_up,
+)
+from tests.e2e.video.camera import CameraAudio, CameraPhone
+from tests.fixtures.webrtc import WebRtcPhone
+
+
+def streams(body: bytes) -> list[tuple[bytes, bool]]:
+    """The streams of a description, and whether each is wanted."""
+    return [(kind, port != b"0") for kind, port in re.findall(rb"^m=(\w+) (\d+)", body, re.MULTILINE)]
+
+
+async def test_two_browsers_see_each_other_through_the_pbx(scene: Scene) -> None:
+    stack = scene.stack
+    with (
+        pbx_set(stack.pbx, BOB, "endpoint", allow="!all,ulaw,vp8", max_video_streams=1),
+        pbx_set(stack.pbx, CAROL, "endpoint", allow="!all,ulaw,vp8", max_video_streams=1),
+    ):
+        await scene.extension()
+        hers = await stack.add_connection(CAROL, "carol")
+        await stack.wait_registered(hers)
+        bob = await scene.awake("Bob's browser", transport="wss", kind=CameraPhone)
+        carol = await scene.awake("Carol's browser", transport="wss", kind=CameraPhone, person="carol")
+        outgoing, incoming = await bob.phone.call(CAROL), await carol.phone.incoming()
+        await answered(outgoing, incoming)
+        await assert_they_hear_each_other(outgoing, incoming)
+        assert isinstance(outgoing.audio, CameraAudio)
+        assert isinstance(incoming.audio, CameraAudio)
+        assert await incoming.audio.seen()
+        assert await outgoing.audio.seen()
+        await hang_up(outgoing, incoming)
+    await nothing_relayed(stack)
+
+
+async def test_pictures_are_dropped_when_the_pbx_wants_none(scene: Scene) -> None:
+    await scene.extension()
+    bob = await scene.awake("browser", transport="wss", kind=CameraPhone)
+    alice = await scene.caller()
+    outgoing, incoming = await bob.phone.call(ALICE), await alice.incoming()
+    await answered(outgoing, incoming)
+    await assert_they_hear_each_other(outgoing, incoming)
+    assert isinstance(outgoing.audio, CameraAudio)
+    assert streams(outgoing.audio.remote.encode()) == [(b"audio", True), (b"video", False)]
+    await hang_up(outgoing, incoming)
+    await nothing_relayed(scene.stack)
+
+
+async def test_a_policy_of_audio_codecs_leaves_the_pictures_alone(scene: Scene) -> None:
+    stack = scene.stack
+    with (
+        pbx_set(stack.pbx, BOB, "endpoint", allow="!all,ulaw,vp8", max_video_streams=1),
+        pbx_set(stack.pbx, CAROL, "endpoint", allow="!all,ulaw,vp8", max_video_streams=1),
+    ):
+        await scene.extension(codecs="PCMU")
+        hers = await stack.add_connection(CAROL, "carol", codecs="PCMU")
+        await stack.wait_registered(hers)
+        bob = await scene.awake("Bob's browser", transport="wss", kind=CameraPhone)
+        carol = await scene.awake("Carol's browser", transport="wss", kind=CameraPhone, person="carol")
+        outgoing, incoming = await bob.phone.call(CAROL), await carol.phone.incoming()
+        await answered(outgoing, incoming)
+        await assert_they_hear_each_other(outgoing, incoming)
+        assert isinstance(incoming.audio, CameraAudio)
+        assert await incoming.audio.seen()
+        await hang_up(outgoing, incoming)
+
+
+FAX = "m=image 4000 udptl t38\r\na=T38FaxVersion:0\r\na=T38FaxUdpEC:t38UDPRedundancy\r\n"
+
+
+@pytest.mark.parametrize("transport", ["udp", "wss"])
+async def test_a_fax_within_a_call_is_refused_and_the_call_goes_on(scene: Scene, transport: str) -> None:
+    await scene.extension()
+    kind = WebRtcPhone if transport == "wss" else Phone
+    bob, alice = await scene.awake("phone", transport=transport, kind=kind), await scene.caller()
+    outgoing, incoming = await alice.call(BOB), await bob.phone.incoming()
+    await answered(outgoing, incoming)
+    ours: Call = incoming
+    head = "v=0\r\no=- 1 9 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    draft = ours._confirmed().draft("INVITE", ours._core.contact, body=(head + FAX).encode())
+    response = await ours._core.exchange(draft)
+    assert response.code == 488
+    await assert_they_hear_each_other(outgoing, incoming)
+    await hang_up(outgoing, incoming)
+    await nothing_relayed(scene.stack)
