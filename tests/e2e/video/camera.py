@@ -54,9 +54,11 @@ class CameraAudio(WebRtcAudio):
         return await super().answer(offer, direction)
 
     async def accept(self, answer: bytes) -> None:
-        """Take an answer. aiortc wants ICE and keys in a stream that is not wanted, too: those of the first one."""
+        """Take an answer. aiortc wants ICE, keys and codecs in a stream that is refused, too: those of the audio, and our own."""
         first, *rejected = re.split(rb"(?=^m=video 0 )", answer, flags=re.MULTILINE)
         needed = b"".join(re.findall(rb"^a=(?:ice-|fingerprint|setup|rtcp-mux).*\n", first, re.MULTILINE))
+        own = self.peer.localDescription.sdp.encode().partition(b"\nm=video")[2]
+        needed += b"a=inactive\r\n" + b"".join(re.findall(rb"^a=rtpmap.*\n", own, re.MULTILINE))
         await super().accept(first + b"".join(section + needed for section in rejected))
 
     async def seen(self, count: int = 5, within: float = 10.0) -> bool:
