@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kemi import ksr, wire
 from kemi.documents import connections, devices, numbers
@@ -15,8 +15,12 @@ _NOBODY = "0" * 32
 
 def device(node: Node) -> tuple[str, wire.DeviceDoc | None]:
     """The device that sent this request; when it is not proven, the challenge is already sent and the document is None."""
-    name = ksr.pv("$au")
-    document = devices.get(name) if name else None
+    name = ksr.user_name()
+    return prove(node, name, devices.get(name) if name else None)
+
+
+def prove(node: Node, name: str, document: wire.DeviceDoc | None) -> tuple[str, wire.DeviceDoc | None]:
+    """The same, of a request whose user name and document have been looked up."""
     realm = node.settings.realm
     if name:
         outcome = ksr.digest_check(realm, document.ha1 if document else _NOBODY)
@@ -29,20 +33,18 @@ def device(node: Node) -> tuple[str, wire.DeviceDoc | None]:
     return name, None
 
 
-def registering_pbx(node: Node) -> tuple[str, bool] | None:
-    """When a PBX registers at us: the connection, and whether it is proven (if not, the challenge is already sent)."""
-    name = ksr.pv("$au")
+def registering_pbx(node: Node, name: str) -> bool | None:
+    """When the PBX of this connection registers at us: whether it is proven (if not, the challenge is already sent)."""
     document = connections.get(name) if name else None
     if document is None or not document.ha1_inbound:
         return None
     if ksr.digest_check(node.settings.realm, document.ha1_inbound) == ksr.DIGEST_OK:
-        return name, True
+        return True
     ksr.digest_challenge(node.settings.realm)
-    return name, False
+    return False
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """A request that came from a PBX: over which connection, and whom it is for."""
 
     connection: str
@@ -56,14 +58,14 @@ def from_pbx() -> Origin | None:
     It is known by the connection's id in the Request-URI and an address of that PBX behind it; a trunk by its address
     alone; a PBX that registers at us by the flow it registered by.
     """
-    name, source = ksr.pv("$rU"), ksr.pv("$si")
+    name, source = ksr.pv("$rU"), ksr.source_address()
     document = connections.get(name) if name else None
     if document is not None and source in document.sources:
         return Origin(name, document, document.aors)
     trunk = _trunk(source, name)
     if trunk is not None:
         return trunk
-    connection = ksr.table_get(wire.TABLE_ARRIVED, f"{source}:{ksr.pv_int('$sp')}")
+    connection = ksr.table_get(wire.TABLE_ARRIVED, f"{source}:{ksr.source_port()}")
     document = connections.get(connection) if connection else None
     if document is None:
         return None

@@ -8,15 +8,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kemi.media_profile import Terms
 
 PARAMETER = "nb"
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """What a dialog says of itself: our reference of the call, on what terms its media goes through rtpengine, None when it
     does not, and which end is the device's: the caller's when ``outbound``, else the other one; ``caller`` is what short_tag
     makes of his From-tag."""

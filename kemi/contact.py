@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import unquote
 
 # Parameters of the device's own: where to push to is no business of a PBX (RFC 8599, 13). The PURR alone is made to travel.
@@ -17,8 +17,7 @@ _HOST = re.compile(r"sips?:(?:[^@;?]*@)?(\[[^\]]*\]|[^:;?]*)(?::(\d{1,5}))?", re
 _PROTOCOLS = {"udp": 1, "tcp": 2, "tls": 3, "sctp": 4, "ws": 5, "wss": 6}
 
 
-@dataclass(frozen=True)
-class Contact:
+class Contact(NamedTuple):
     """One contact: its URI, URI parameters (lower-case names, unescaped values) and header parameters."""
 
     uri: str

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from kemi import ksr, wire
 
@@ -16,16 +15,14 @@ def read(kind: type[_D], key: str, text: str, secret: bytes) -> _D | None:
     """Parse a document and unmask the HA1s in it; None, and a line in the log, when it cannot be read."""
     try:
         document = kind.decode(text)
-        plain: dict[str, Any] = {
-            name: wire.unmask(value, secret, f"{key}/{name}")
-            for name in _SECRETS
-            if (value := getattr(document, name, ""))
-        }
-        for value in plain.values():
-            bytes.fromhex(
-                value
-            )  # whoever computes with it later has no way to say which document is at fault
-        return replace(document, **plain) if plain else document
+        for name in _SECRETS:
+            masked = getattr(document, name, "")
+            if masked:
+                plain = wire.unmask(masked, secret, f"{key}/{name}")
+                # Whoever computes with it later has no way to say which document is at fault.
+                bytes.fromhex(plain)
+                setattr(document, name, plain)
+        return document
     except ValueError as error:
         ksr.log_error(f"{kind.__name__}, key {key}: {error}")
         return None

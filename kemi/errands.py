@@ -18,7 +18,7 @@ def of_request(node: Node) -> Errand | None:
     """The errand an INVITE is on, None when it carries none of ours."""
     if not ksr.has_header(wire.HEADER_ERRAND):
         return None
-    return Errand.unseal(ksr.header(wire.HEADER_ERRAND), ksr.pv("$ci"), node.key, time.time())
+    return Errand.unseal(ksr.header(wire.HEADER_ERRAND), ksr.call_id(), node.key, time.time())
 
 
 def invite(node: Node, errand: Errand) -> int:

@@ -35,7 +35,7 @@ def sealed(
                 relayed=relayed,
                 codecs=origin.document.codecs,
             )
-            return errand.seal(ksr.pv("$ci"), node.key)
+            return errand.seal(ksr.call_id(), node.key)
     return ""
 
 
@@ -44,7 +44,7 @@ def begin(node: Node, aor: str, call: str) -> str:
     body = ksr.pv(ERRAND)
     if not body or ksr.pv(_BEGUN):
         return ""
-    errand = Errand.unseal(body, ksr.pv("$ci"), node.key, time.time())
+    errand = Errand.unseal(body, ksr.call_id(), node.key, time.time())
     ksr.pv_set(_BEGUN, "1")
     if errand is None:
         return ""

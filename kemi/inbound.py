@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from kemi import call_mark, fallback, ksr, media, media_profile, nat, stray, trust, wake, wake_rules, wire
 from kemi.auth import Origin
@@ -29,8 +30,7 @@ _LONGEST = 128  # characters of a caller's number or name that go on: an event m
 _adding: list[str] = []
 
 
-@dataclass(frozen=True)
-class _Ring:
+class _Ring(NamedTuple):
     """A call that is to ring somebody. ``fallback`` is the sealed errand for when nobody wakes, ``wait`` is in seconds."""
 
     call: str
@@ -99,7 +99,7 @@ def _ring(node: Node, ring: _Ring) -> int:
         aor=ring.aor,
         direction="in",
         caller=caller,
-        sip_call_id=ksr.pv("$ci"),
+        sip_call_id=ksr.call_id(),
         reason=ring.reason,
     )
     unusable = media.refusal(Terms(), to_device=False) if ring.media is not None else ""
@@ -143,7 +143,7 @@ def _wake_order(ring: _Ring, plan: Plan, deadline: float, caller: str, name: str
         "caller": caller,
         "caller_name": name,
         "early_ringing": ring.early_ringing,
-        "fork": call_mark.short_tag(f"{ksr.pv('$ci')} {ksr.pv('$ft')}"),
+        "fork": call_mark.short_tag(f"{ksr.call_id()} {ksr.pv('$ft')}"),
     }
 
 
@@ -248,7 +248,7 @@ def _stay_in_dialog(node: Node, call: str, terms: Terms | None) -> None:
 
 def reply(node: Node) -> int:
     """Reply route of the forked INVITE: a device, or the park branch, has answered."""
-    code = ksr.pv_int("$rs")
+    code = ksr.status()
     index = ksr.tm_branch()
     device = ksr.pv(f"$avp(nb_device{index})")
     if not device:

@@ -39,6 +39,58 @@ def pv_set(name: str, value: str) -> None:
     KSR.pv.sets(name, value)
 
 
+# What nearly every message is asked for, by functions that need not look a name up: half the time of ``pv``, or less.
+
+
+def method() -> str:
+    """The method of a request, or of the request that a reply answers."""
+    value: str | None = KSR.kx.get_method()
+    return value or ""
+
+
+def status() -> int:
+    """The status of a reply; negative for a request."""
+    return int(KSR.kx.get_status())
+
+
+def call_id() -> str:
+    """The Call-ID."""
+    value: str | None = KSR.kx.get_callid()
+    return value or ""
+
+
+def source_address() -> str:
+    """The IP address the message came from."""
+    return str(KSR.kx.get_srcip())
+
+
+def source_port() -> int:
+    """The port it came from."""
+    return int(KSR.kx.get_srcport())
+
+
+def local_port() -> int:
+    """The port of ours that it came to."""
+    return int(KSR.kx.get_rcvport())
+
+
+def protocol() -> str:
+    """What it came by, in lower case: ``udp``, ``tcp``, ``tls``, ``ws`` or ``wss``."""
+    return str(KSR.kx.get_proto())
+
+
+def user_name() -> str:
+    """The user name of its digest credentials, ``""`` when it has none."""
+    value: str | None = KSR.kx.get_au()
+    return value or ""
+
+
+def user_agent() -> str:
+    """The body of User-Agent."""
+    value: str | None = KSR.kx.get_ua()
+    return value or ""
+
+
 def header(name: str) -> str:
     """Body of the first header of that name, ``""`` when absent."""
     return pv(f"$hdr({name})")
@@ -99,7 +151,7 @@ def remove_headers_like(names: str) -> None:
     """Remove all headers whose whole name matches the expression (POSIX and Python alike), in any case."""
     # Kamailio compiles the expression at each call, which costs more than all else here; mostly there is nothing to remove.
     try:
-        if not _header_named(names).search(pv("$msg(hdrs)")):
+        if not _header_named(names).search("\n" + pv("$msg(hdrs)")):
             return
     except UnicodeDecodeError:
         pass
@@ -108,7 +160,9 @@ def remove_headers_like(names: str) -> None:
 
 @cache
 def _header_named(names: str) -> re.Pattern[str]:
-    return re.compile(rf"^(?:{names})[ \t]*:", re.IGNORECASE | re.MULTILINE)
+    # The line break, and a look at the first letter, save trying each name at each place: a tenth of the time.
+    letters = "".join(sorted({name[0] for name in names.split("|")}))
+    return re.compile(rf"\n(?=[{letters}])(?:{names})[ \t]*:", re.IGNORECASE)
 
 
 def replace_header(name: str, body: str) -> None:
@@ -128,7 +182,7 @@ def is_myself(uri: str) -> bool:
 
 def from_ourselves() -> bool:
     """Whether the message was sent by one of our listeners: a call that Nightbell itself has placed."""
-    return bool(KSR.is_myself(f"sip:{pv('$si')}:{pv_int('$sp')}"))
+    return bool(KSR.is_myself(f"sip:{source_address()}:{source_port()}"))
 
 
 def set_ruri(uri: str) -> None:

@@ -114,9 +114,9 @@ def dismissed(node: Node) -> int:
 def go_on(node: Node) -> int:
     """A held copy, in its own transaction again: it leaves for its device."""
     device, target = ksr.pv("$rU"), json.loads(ksr.header(HEADER))["target"]
-    order = wake.end(node, ksr.pv(wake.ID), "answered", "")
+    call = wake.end(node, ksr.pv(wake.ID), "answered", "")
     ksr.pv_set(_DEVICE, device)
-    ksr.pv_set(_CALL, str(order.get("call", "")))
+    ksr.pv_set(_CALL, call)
     ksr.pv_set(_TARGET, target)
     ksr.remove_header(wake.HEADER)
     ksr.remove_header(HEADER)

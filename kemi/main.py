@@ -62,7 +62,7 @@ def _answer(name: str, code: int, reason: str) -> None:
     if name != "ksr_request_route":
         return
     try:
-        if ksr.pv("$rm") != "ACK":
+        if ksr.method() != "ACK":
             ksr.reply(code, reason)
     except Exception:  # noqa: BLE001 - likewise
         ksr.log_error(f"{name}: no answer could be sent: {traceback.format_exc()}")

@@ -54,7 +54,7 @@ def from_pbx(node: Node, origin: Origin) -> int:
         aor=aor,
         direction="in",
         caller=caller,
-        sip_call_id=ksr.pv("$ci"),
+        sip_call_id=ksr.call_id(),
     )
     documents = [d for d in (lines.get(a) for a in origin.aors) if d is not None]
     awake, held = _who(node, documents)
@@ -145,7 +145,7 @@ def branch(node: Node) -> int:
 
 def reply(node: Node) -> int:
     """Reply route: a device, or the park socket for one, has answered."""
-    code = ksr.pv_int("$rs")
+    code = ksr.status()
     device = ksr.pv(f"$avp(nb_device{ksr.tm_branch()})")
     if device:
         letters.tell(node, ksr.pv(_CALL), device, code)
@@ -191,7 +191,7 @@ def from_device(node: Node) -> int:
         aor=document.aor,
         direction="out",
         callee=outbound.called(),
-        sip_call_id=ksr.pv("$ci"),
+        sip_call_id=ksr.call_id(),
     )
     way = outbound.way(node, document.connection, outbound.called())
     if isinstance(way, outbound.NoWay):
@@ -209,7 +209,7 @@ def from_device(node: Node) -> int:
 
 def reply_out(node: Node) -> int:
     """Reply route: the PBX has answered."""
-    code = ksr.pv_int("$rs")
+    code = ksr.status()
     if 200 <= code < 300:
         node.events.call(ksr.pv(_CALL), "delivered", code=code)
     return 1

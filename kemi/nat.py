@@ -11,7 +11,7 @@ def public_contact() -> None:
     if not body or ksr.from_ourselves():  # then it was rewritten the first time it came through
         return
     aliased = ksr.behind_nat()
-    rewritten = contact.for_pbx(body, ksr.pv("$si"), ksr.pv_int("$sp"), ksr.pv("$pr"), aliased)
+    rewritten = contact.for_pbx(body, ksr.source_address(), ksr.source_port(), ksr.protocol(), aliased)
     if rewritten != body:
         ksr.remove_header("Contact")
         ksr.append_header("Contact: " + rewritten)

@@ -63,7 +63,7 @@ def _place(node: Node, out: _Out) -> int:
         aor=out.aor,
         direction="out",
         callee=out.number,
-        sip_call_id=ksr.pv("$ci"),
+        sip_call_id=ksr.call_id(),
         reason=out.reason,
     )
     going = way(node, out.connection, out.number)
@@ -157,7 +157,7 @@ def branch(node: Node) -> int:
 
 def reply(node: Node) -> int:
     """Reply route: the PBX has answered."""
-    code = ksr.pv_int("$rs")
+    code = ksr.status()
     if code <= 100:
         return 1
     media.answer_on_branch(0, to_device=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from kemi import auth, contact, inbound, ksr, letters, mwi, pn_params, purr, wake, wake_rules, wire
 from kemi.documents import connections, devices
 from kemi.node import Node
-from kemi.pn_params import Refusal
+from kemi.pn_params import Offer, Push, Refusal
 
 _REFRESH_BEFORE_S = 121  # more than 120 (RFC 8599, 5.6.1.1)
 
@@ -19,29 +20,30 @@ _ACTIONS = {1: "added", 2: "refreshed", 3: "removed", 4: "queried"}
 def request(node: Node) -> int:
     """Handle a REGISTER (RFC 3261, 10.3; RFC 8599 for its push parameters)."""
     arrived = time.time()
-    registering = auth.registering_pbx(node)
-    if registering is not None:
-        connection, proven = registering
-        return _pbx(node, connection, arrived) if proven else 1
-    device, document = auth.device(node)
+    name = ksr.user_name()
+    document = devices.get(name) if name else None
+    if document is None:
+        proven = auth.registering_pbx(node, name)
+        if proven is not None:
+            return _pbx(node, name, arrived) if proven else 1
+    device, document = auth.prove(node, name, document)
     if document is None:
         return 1
-    asked = _Asked.of(ksr.header("Contact"))
-    if ksr.pv("$tU") not in (device, document.aor.removeprefix("sip:").partition("@")[0]):
+    asked = _asked(ksr.header("Contact"), ksr.header("Expires"), node.push)
+    to_user = ksr.pv("$tU")
+    if to_user != device and to_user != document.aor.removeprefix("sip:").partition("@")[0]:
         return _refuse(
             node, asked, arrived, device, 403, "Not Your Address", "To is neither this device nor its user"
         )
-    if _several_contacts(asked):
+    # One device is one binding (S2): one that brought a hundred would be rung a hundred times.
+    if asked.contacts > 1 or ksr.pv("$(hdr(Contact)[1])"):
         return _refuse(node, asked, arrived, device, 400, "One Contact Per Device", "More than one Contact")
-    try:
-        # One that goes goes, whatever it says of push.
-        push = pn_params.of_contact(asked.header, node.push) if asked.granted else pn_params.NOTHING
-    except Refusal as refusal:
-        ksr.append_header_to_reply(f'Warning: 399 {node.settings.domain} "{refusal.explanation}"')
-        return _refuse(node, asked, arrived, device, refusal.code, refusal.phrase, refusal.explanation)
-    refresh_before = asked.refresh_before if push.tokens else 0
+    push = asked.push
+    if isinstance(push, Refusal):
+        ksr.append_header_to_reply(f'Warning: 399 {node.settings.domain} "{push.explanation}"')
+        return _refuse(node, asked, arrived, device, push.code, push.phrase, push.explanation)
     reference = purr.of(device, arrived, node.key) if push.tokens else ""
-    for body in pn_params.feature_caps(push, node.push, refresh_before, reference):
+    for body in pn_params.feature_caps(push, node.push, asked.refresh_before, reference):
         ksr.append_header_to_reply(f"Feature-Caps: {body}")
     uri = node.device_uri(device)
     flow = ksr.remember_source()
@@ -51,19 +53,20 @@ def request(node: Node) -> int:
     result = ksr.save_binding(uri)
     if result < 0:
         ksr.reply_error()
-        _tell(node, asked, arrived, device, "refused", 400, "Contact or Expires could not be understood")
+        _tell(node, asked.said, arrived, device, "refused", 400, "Contact or Expires could not be understood")
         return 1
     if ended:
         ksr.table_remove(wake.TABLE_ENDED, device)
     calls = _ring_held_calls(node, device, flow, arrived) if result in (1, 2) else []
     due = []
     if result in (1, 2):
-        due = letters.claim(device, flow, arrived, (ksr.pv("$ci"), ksr.pv("$cs")))
+        due = letters.claim(device, flow, arrived, (ksr.call_id(), ksr.pv("$cs")))
     if result in (1, 3):
         _woke_or_slept(document)
     action = _ACTIONS.get(result, "refreshed")
-    waited = [*calls, *(entry.call for entry in due)]
-    _tell(node, asked, arrived, device, action, 200, push.note, push.tokens, waited, refresh_before)
+    if due:
+        calls += [entry.call for entry in due]
+    _tell(node, asked.said_in_full, arrived, device, action, 200, calls=calls)
     letters.deliver(due)
     if result == 1:
         mwi.tell_new_binding(node, device, document.connection)
@@ -71,34 +74,48 @@ def request(node: Node) -> int:
 
 
 class _Asked(NamedTuple):
-    """What a REGISTER asks for: its Contact, read once, and the seconds that it is granted."""
+    """What a REGISTER asks for: how many Contacts there are, the seconds granted, and what it says of push.
 
-    header: str
-    bound: contact.Contact
-    seconds: str
+    ``refresh_before``: how long before its end a device that refreshes by itself has to do so, 0 for any other (RFC 8599, 4.1.4).
+    ``said`` is what a RegisterEvent says of all this, as JSON, when it is refused; ``said_in_full`` when it is not.
+    """
+
+    contacts: int
     granted: int
+    push: Push | Refusal
+    refresh_before: int
+    said: str
+    said_in_full: str
 
-    @classmethod
-    def of(cls, header: str) -> _Asked:
-        bound = contact.parse(header)
-        seconds = bound.attributes.get("expires") or ksr.header("Expires")
-        return cls(header, bound, seconds, _granted(seconds))
 
-    @property
-    def refresh_before(self) -> int:
-        """How long before its end a device that refreshes by itself has to do so, 0 for any other (RFC 8599, 4.1.4)."""
-        return min(_REFRESH_BEFORE_S, self.granted * 2 // 3) if "+sip.pnsreg" in self.bound.attributes else 0
+@lru_cache(maxsize=4096)
+def _asked(header: str, expires: str, offer: Offer) -> _Asked:
+    """Read the bodies of Contact and Expires: once, for a device sends the same ones at each refresh."""
+    bound = contact.parse(header)
+    seconds = bound.attributes.get("expires") or expires
+    granted = _granted(seconds)
+    said: dict[str, object] = {
+        "contact": bound.uri[: pn_params.CONTACT_MAX],
+        "expires": _seconds(seconds, 0),
+        "granted": granted,
+        "instance": bound.instance,
+    }
+    contacts = contact.count(header)
+    try:
+        # One that goes goes, whatever it says of push.
+        push = pn_params.of_contact(header, offer) if granted else pn_params.NOTHING
+    except Refusal as refusal:
+        return _Asked(contacts, granted, refusal.with_traceback(None), 0, wire.dumps(said), "")
+    asks_to = push.tokens and "+sip.pnsreg" in bound.attributes
+    refresh_before = min(_REFRESH_BEFORE_S, granted * 2 // 3) if asks_to else 0
+    in_full = {**said, "tokens": push.tokens, "refresh_before": refresh_before, "reason": push.note}
+    return _Asked(contacts, granted, push, refresh_before, wire.dumps(said), wire.dumps(in_full))
 
 
 def _refuse(node: Node, asked: _Asked, ts: float, device: str, code: int, phrase: str, reason: str) -> int:
     ksr.reply(code, phrase)
-    _tell(node, asked, ts, device, "refused", code, reason)
+    _tell(node, asked.said, ts, device, "refused", code, reason)
     return 1
-
-
-def _several_contacts(asked: _Asked) -> bool:
-    """One device is one binding (S2): one that brought a hundred would be rung a hundred times."""
-    return bool(ksr.pv("$(hdr(Contact)[1])")) or contact.count(asked.header) > 1
 
 
 def expired(node: Node) -> int:
@@ -134,8 +151,8 @@ def _pbx(node: Node, connection: str, arrived: float) -> int:
         return 1
     if result == 4:
         return 1  # it asked for its binding, and made none
-    source = f"{ksr.pv('$si')}:{ksr.pv_int('$sp')}"
-    seconds = _Asked.of(ksr.header("Contact")).granted
+    source = f"{ksr.source_address()}:{ksr.source_port()}"
+    seconds = _asked(ksr.header("Contact"), ksr.header("Expires"), node.push).granted
     if result == 3:
         ksr.table_remove(wire.TABLE_ARRIVED, source)
     else:
@@ -163,7 +180,7 @@ def _ring_held_calls(node: Node, device: str, flow: str, now: float) -> list[str
     held = ksr.table_get(wake.TABLE_PARK, device)
     if not held:
         return []
-    flow = wake_rules.flow_word(flow, ksr.pv("$ci"), ksr.pv("$cs"))
+    flow = wake_rules.flow_word(flow, ksr.call_id(), ksr.pv("$cs"))
     uri = node.device_uri(device)
     if not wake_rules.must_ring_anew(held, flow, now):
         return inbound.ring_held_calls(device, uri, flow)
@@ -179,31 +196,27 @@ def _ring_held_calls(node: Node, device: str, flow: str, now: float) -> list[str
 
 def _tell(
     node: Node,
-    asked: _Asked,
+    said: str,
     ts: float,
     device: str,
     action: str,
     code: int,
-    reason: str,
-    tokens: Sequence[wire.Token] = (),
-    calls: list[str] | None = None,
-    refresh_before: int = 0,
+    reason: str = "",
+    calls: Sequence[str] = (),
 ) -> None:
-    node.events.send(
-        wire.RegisterEvent(
-            ts=ts,
-            device=device,
-            action=action,
-            reply=code,
-            reason=reason,
-            contact=asked.bound.uri[: pn_params.CONTACT_MAX],
-            expires=_seconds(asked.seconds, 0),
-            source=f"{ksr.pv('$pr')}:{ksr.pv('$si')}:{ksr.pv_int('$sp')}",
-            user_agent=ksr.pv("$ua"),
-            instance=asked.bound.instance,
-            tokens=[list(token) for token in tokens],
-            calls=calls or [],
-            granted=asked.granted,
-            refresh_before=refresh_before,
-        )
-    )
+    """Send a RegisterEvent: this, and what ``said`` says; what is left out has its default."""
+    event: dict[str, object] = {
+        "v": wire.VERSION,
+        "type": wire.RegisterEvent.type,
+        "ts": ts,
+        "device": device,
+        "action": action,
+        "reply": code,
+        "source": f"{ksr.protocol()}:{ksr.source_address()}:{ksr.source_port()}",
+        "user_agent": ksr.user_agent(),
+    }
+    if calls:
+        event["calls"] = calls
+    if reason:
+        event["reason"] = reason
+    node.events.send_encoded(f"{wire.dumps(event)[:-1]},{said[1:]}")

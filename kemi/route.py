@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _FIRST = re.compile(
     r"(?P<before>[^<]*<sips?:(?:[^@>;]*@)?)(?P<host>\[[^\]>]*\]|[^:;>]+)(?::(?P<port>\d+))?(?P<parameters>[^>]*)>"
@@ -11,8 +11,7 @@ _FIRST = re.compile(
 _TRANSPORT = re.compile(r";transport=([a-z]+)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class First:
+class First(NamedTuple):
     """The first entry: its address and transport as a URI, and the transport alone, in lower case."""
 
     uri: str

@@ -31,21 +31,21 @@ _ALLOW = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, NOTIFY, UPDATE, RE
 
 def request(node: Node) -> int:
     """A request has arrived."""
-    if node.settings.turn_highest and node.settings.is_turn_relay(ksr.pv("$si"), ksr.pv_int("$sp")):
+    if node.settings.turn_highest and node.settings.is_turn_relay(ksr.source_address(), ksr.source_port()):
         # Our own address, perhaps that of a PBX on this host too, and yet anybody's words: no phone speaks SIP that way.
         node.events.count("sip-through-turn")
         return 1
-    if ksr.pv_int("$Rp") == node.settings.park_port:
+    if ksr.local_port() == node.settings.park_port:
         is_letter = ksr.has_header(letters.HEADER) and wake.is_ours(node)
         return letters.hold(node) if is_letter else wake.request(node)
     if not ksr.hops_left():
         ksr.reply_stateless(483, "Too Many Hops")
         return 1
     if not ksr.sane():
-        node.events.count("malformed", ksr.pv("$si"))
+        node.events.count("malformed", ksr.source_address())
         return 1
     ksr.force_rport()
-    method = ksr.pv("$rm")
+    method = ksr.method()
     if method == "CANCEL":
         if ksr.tm_matches():
             ksr.tm_relay()
@@ -97,11 +97,11 @@ def _out_of_dialog(node: Node, method: str) -> int:
 
 def reply(node: Node) -> int:
     """Any reply, before the transaction layer sees it."""
-    method = ksr.pv("$rm")
+    method = ksr.method()
     if method == "REGISTER":
         registrar.take_reply(node)
     elif method == "INVITE":
-        code = ksr.pv_int("$rs")
+        code = ksr.status()
         if 200 <= code < 300:
             if stray.turned_away(node):
                 ksr.drop()

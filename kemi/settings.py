@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 
@@ -50,7 +51,7 @@ class Settings:
     def __repr__(self) -> str:
         return f"Settings(domain={self.domain!r}, address={self.address!r}, keys=***)"
 
-    @property
+    @cached_property
     def park_port(self) -> int:
         """The port of the socket where held calls wait."""
         return int(self.park.rpartition(":")[2])

@@ -20,7 +20,7 @@ _SOCKETS = {"ws": "tcp", "wss": "tls"}
 
 def turned_away(node: Node) -> bool:
     """Before the transaction layer sees a 2xx to an INVITE: whether it was too late, and has been dealt with."""
-    call, tag = ksr.pv("$ci"), ksr.pv("$tt")
+    call, tag = ksr.call_id(), ksr.pv("$tt")
     key = f"{call} {ksr.pv('$cs')} {ksr.pv('$ft')}"
     ksr.table_lock(_FIRST, key)
     try:
@@ -42,14 +42,14 @@ def turned_away(node: Node) -> bool:
 
 def _send(node: Node, method: str, number: int) -> None:
     """Send a request in the dialog of the reply at hand, back along the way it came."""
-    transport = ksr.pv("$pr").lower()
+    transport = ksr.protocol().lower()
     ksr.tm_send(
         method,
         contact.parse(ksr.header("Contact")).uri,
-        f"sip:{ksr.pv('$si')}:{ksr.pv_int('$sp')};transport={transport}",
-        f"{_SOCKETS.get(transport, transport)}:{node.settings.address}:{ksr.pv_int('$Rp')}",
+        f"sip:{ksr.source_address()}:{ksr.source_port()};transport={transport}",
+        f"{_SOCKETS.get(transport, transport)}:{node.settings.address}:{ksr.local_port()}",
         f"From: {ksr.header('From')}\r\nTo: {ksr.header('To')}\r\n"
-        f"Call-ID: {ksr.pv('$ci')}\r\nCSeq: {number} {method}\r\n{_way_on()}",
+        f"Call-ID: {ksr.call_id()}\r\nCSeq: {number} {method}\r\n{_way_on()}",
     )
 
 
@@ -76,4 +76,4 @@ def is_late(branch: int) -> bool:
 def is_stray(mark: Mark) -> bool:
     """Whether a request within a dialog belongs to a leg that was sent away."""
     tag = ksr.pv("$ft") if mark.is_device(ksr.pv("$ft")) else ksr.pv("$tt")
-    return bool(ksr.table_get(_STRAY, f"{ksr.pv('$ci')} {tag}"))
+    return bool(ksr.table_get(_STRAY, f"{ksr.call_id()} {tag}"))

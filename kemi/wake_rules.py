@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from kemi.wire import LineDevice
 
@@ -16,13 +16,12 @@ _BY = "#"
 SILENCE = 1.0
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """What to do with an INVITE: ``ring`` now, hold for ``asleep``; ``doubtful`` are rung but may sleep all the same."""
 
-    ring: list[str] = field(default_factory=list)
-    asleep: list[str] = field(default_factory=list)
-    doubtful: list[str] = field(default_factory=list)
+    ring: list[str]
+    asleep: list[str]
+    doubtful: list[str]
 
     @property
     def hold(self) -> bool:
@@ -44,8 +43,7 @@ def flow_word(flow: str, call_id: str, cseq: str) -> str:
     return f"{flow}{_BY}{zlib.crc32(call_id.encode()):08x}.{cseq}" if flow else ""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One held call, as noted under a device.
 
     ``transaction`` and ``call`` name it; ``flow`` is where the device was rung for it, as ``flow_word`` says it (``""``: not
@@ -111,7 +109,7 @@ def was_unheard(value: str, transaction: str) -> bool:
 def with_heard(value: str, transaction: str) -> str:
     """Note that the device has answered something for that call."""
     return write_entries(
-        [replace(e, heard=True) if e.transaction == transaction else e for e in read_entries(value)]
+        [e._replace(heard=True) if e.transaction == transaction else e for e in read_entries(value)]
     )
 
 
@@ -122,6 +120,11 @@ def must_ring_anew(value: str, flow: str, now: float) -> bool:
 
 def claim(value: str, flow: str, now: float) -> tuple[list[Entry], str]:
     """The held calls a device that registers by ``flow`` has still to be rung for, and the note that says it was."""
-    entries = read_entries(value)
-    due = [e for e in entries if e.is_due(flow, now)]
-    return due, write_entries([Entry(e.transaction, e.call, flow, now) if e in due else e for e in entries])
+    due, noted = [], []
+    for entry in read_entries(value):
+        if entry.is_due(flow, now):
+            due.append(entry)
+            noted.append(Entry(entry.transaction, entry.call, flow, now))
+        else:
+            noted.append(entry)
+    return due, write_entries(noted)

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -118,7 +118,10 @@ class Edge:
                 return found
             key, _, text = datagram.partition(b" ")
             assert key.decode() == EVENTS_KEY
-            found.append(wire.decode_event(text))
+            event = wire.decode_event(text)
+            said = set(json.loads(text)) - {"v", "type"} - {f.name for f in fields(event)}
+            assert not said, f"{event.type} events have no {said}: a reader drops what it does not know"
+            found.append(event)
 
     def events_of(self, kind: type[_E]) -> list[_E]:
         """The events of one kind since the last look; the others are gone, too."""

@@ -40,6 +40,38 @@ class Hdr(_Module):
         return 1
 
 
+class Kx(_Module):
+    """Module kemix: the same values as the pseudo-variables', but a reply's status as a number, -1 for a request."""
+
+    def get_method(self) -> object:
+        return self._kamailio.pv.get("$rm")
+
+    def get_status(self) -> object:
+        status = self._kamailio.pv.get("$rs")
+        return -1 if status is None else status
+
+    def get_callid(self) -> object:
+        return self._kamailio.pv.get("$ci")
+
+    def get_srcip(self) -> object:
+        return self._kamailio.pv.get("$si")
+
+    def get_srcport(self) -> object:
+        return self._kamailio.pv.get("$sp")
+
+    def get_rcvport(self) -> object:
+        return self._kamailio.pv.get("$Rp")
+
+    def get_proto(self) -> object:
+        return self._kamailio.pv.get("$pr")
+
+    def get_au(self) -> object:
+        return self._kamailio.pv.get("$au")
+
+    def get_ua(self) -> object:
+        return self._kamailio.pv.get("$ua")
+
+
 class Textops(_Module):
     """Module textops."""
 
