@@ -70,7 +70,7 @@ class Nightbell:
                 identity_key_file=secrets / "identity.key",
             )
             relay = RtpengineSettings(ng_port=ng, control=self.address)
-            self._settings = Settings(home=self.home, edge=edge, rtpengine=(relay,))
+            self._settings = Settings(home=self.home, edge=edge, rtpengine=(relay,), push={"apns": None})
         return self._settings
 
     @property
