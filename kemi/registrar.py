@@ -94,6 +94,9 @@ class Registrar:
         self._now = now
         for connection, _ in ksr.table_items(wire.TABLE_CHANGES):
             ksr.table_remove(wire.TABLE_CHANGES, connection)
+            if connection.startswith(wire.RETRY):
+                self._retry(connection.removeprefix(wire.RETRY), now)
+                continue
             self._change(connection, ksr.table_get(wire.TABLE_CONNECTION, connection), now, "")
         while (item := ksr.queue_next(QUEUE)) is not None:
             self._reply(item[0], item[1], now)
@@ -160,6 +163,15 @@ class Registrar:
             else:
                 account.state, account.due = "resting", NEVER
                 self._tell(account, Reply(0, "", account.cseq), now)
+
+    def _retry(self, connection: str, now: float) -> None:
+        """A person says that it will work now: one REGISTER leaves, whatever the PBX has refused before."""
+        account = self._accounts.get(connection)
+        if account is None or account.in_flight or account.leaving or account.state == "resting":
+            return
+        account.begin_anew(now)
+        hop = self._hop(account)
+        self._begin(account, hop, self._pbxs[hop], now)
 
     def _document(self, connection: str, text: str) -> wire.ConnectionDoc | None:
         return documents.read(wire.ConnectionDoc, connection, text, self._node.key) if text else None
@@ -369,11 +381,14 @@ class Registrar:
                 pbx.schedule(due, connection)
                 return
             self._overall.take()
-            account.rounds = 0
-            if not account.proven:
-                account.trying = True
-                pbx.caution.tried()
-            self._send(account, hop, pbx, now)
+            self._begin(account, hop, pbx, now)
+
+    def _begin(self, account: Account, hop: str, pbx: Pbx, now: float) -> None:
+        account.rounds = 0
+        if not account.proven:
+            account.trying = True
+            pbx.caution.tried()
+        self._send(account, hop, pbx, now)
 
     def _send(self, account: Account, hop: str, pbx: Pbx, now: float) -> None:
         account.sending(hop, now)

@@ -162,10 +162,14 @@ class Account:
             self.challenge = None
             self.expires = document.expires
         if anew or (credential and self.state != "registered"):
-            self.failures = 0
-            self.why = ""
-            self.state = "new"
-            self.due = now
+            self.begin_anew(now)
+
+    def begin_anew(self, now: float) -> None:
+        """Register now, and forget what the PBX has said so far."""
+        self.failures = 0
+        self.why = ""
+        self.state = "new"
+        self.due = now
 
     def restore(self, kept: UpstreamDoc, now: float) -> None:
         """Go on where the process before us stopped: a binding that is still valid is not registered anew."""

@@ -38,6 +38,7 @@ TABLE_SUMMARY = (
 TABLE_CHANGES = (
     "changes"  # connection id -> anything: its document was changed, or a device it rings woke or slept
 )
+RETRY = "retry "  # before a connection id in that table: somebody wants it tried at once
 TABLE_SERVICE_ROUTE = "service_route"  # connection id -> what its PBX wants as Route of calls out (RFC 3608)
 TABLE_ARRIVED = "arrived"  # "address:port" a PBX has registered from, at us -> connection id
 TABLE_PARKED = "parked"  # wake id -> the wake event, for as long as that call is held

@@ -1,4 +1,4 @@
-"""`nightbell connection set`, `enable`, `disable`, `number` and `inbound`: changes while the connection is at work."""
+"""`nightbell connection set`, `enable`, `disable`, `retry`, `number` and `inbound`: changes while the connection is at work."""
 
 from __future__ import annotations
 
@@ -74,6 +74,19 @@ def enable(name: str, home: Path | None) -> None:
     with opened(home) as (_, store), store.write() as session:
         changed = connection_changes.enable(session, name, on=True)
     click.echo(f"enabled {name}" if changed else f"{name} was enabled already")
+
+
+@click.command()
+@click.argument("name")
+@home_option
+def retry(name: str, home: Path | None) -> None:
+    """Try connection NAME at its PBX now, once: after a PBX was mended, or a ban was lifted.
+
+    It does not wait for its pause to end, nor because the PBX refused others.
+    """
+    with opened(home) as (_, store), store.write() as session:
+        connection_changes.retry(session, name)
+    click.echo(f"{name} is tried now; `nightbell register-log --connection {name}` says what its PBX answers")
 
 
 @click.command()
@@ -165,4 +178,4 @@ def _assignment(text: str) -> tuple[str, str]:
     return key.replace("-", "_"), value
 
 
-commands: list[click.Command] = [set_, enable, disable, number, inbound]
+commands: list[click.Command] = [set_, enable, disable, retry, number, inbound]

@@ -204,7 +204,7 @@ def _suspected_ban(s: Standing) -> str:
 def _held_back(s: Standing) -> str:
     return (
         f"{s.host} has refused other connections of ours just now; new ones wait some minutes, so that it does not ban us: "
-        "look for those that it refused (`nightbell alarms`), and mend or disable them."
+        "look for those that it refused (`nightbell alarms`), and mend or disable them; `nightbell connection retry` does not wait."
     )
 
 

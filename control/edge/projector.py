@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from control.edge.errors import LedgerUnavailableError, RpcError, RpcRefusedErro
 from control.edge.projection_db import PROJECTED, ProjectionDb, Unsent
 from control.edge.resolver import Locate, Resolver
 from control.edge.rpc import Calls
-from kemi.wire import TABLE_CHANGES, TABLE_CONNECTION, TABLE_DEVICE, TABLE_LINE
+from kemi.wire import RETRY, TABLE_CHANGES, TABLE_CONNECTION, TABLE_DEVICE, TABLE_LINE
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,8 @@ Where = Mapping[Route, Located]
 class Changes:
     """What changed up to row ``head`` of the outbox: documents (None: gone), and push tokens by device id (empty: none).
 
-    ``whole`` are tables that are told as wholes; ``wake_wanted``: a device is to be called for a test.
+    ``whole`` are tables that are told as wholes; ``wake_wanted``: a device is to be called for a test; ``retries`` are
+    connections that somebody wants tried at once.
     """
 
     head: int
@@ -45,6 +46,7 @@ class Changes:
     tokens: Mapping[str, Sequence[PushToken]] = field(repr=False)
     whole: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     wake_wanted: bool = False
+    retries: Set[str] = frozenset()
 
 
 class Page(Protocol):
@@ -120,6 +122,7 @@ class Projector:
         self._kept = dict(self._resolver.located)
         self._head = 0
         self._stale = True  # everything is to be read
+        self._retries: set[str] = set()
         self._untold = True  # projection.db may hold what Kamailio was not told
         self._unverified = True
         self._nudged = asyncio.Event()
@@ -160,6 +163,7 @@ class Projector:
             await (self._read_everything() if self._stale else self._read())
             await self._relocate()
             await self._tell()
+            await self._retry()
             await self._verify()
         except (LedgerUnavailableError, sqlite3.Error) as error:
             self._failed("database", error)
@@ -218,6 +222,7 @@ class Projector:
         count = await run(self._file.apply, changes.documents)
         if changes.whole:
             count += await run(self._file.replace_all, changes.whole)
+        self._retries |= changes.retries
         self._head = changes.head
         self._changed(count)
 
@@ -310,6 +315,11 @@ class Projector:
         """A registration follows its connection: the registrar looks for changes in a table of its own."""
         if table == TABLE_CONNECTION:
             await self._rpc.call("htable.sets", TABLE_CHANGES, name, "1")
+
+    async def _retry(self) -> None:
+        for connection in sorted(self._retries):
+            await self._rpc.call("htable.sets", TABLE_CHANGES, RETRY + connection, "1")
+            self._retries.discard(connection)
 
     async def _verify(self) -> None:
         """Compare the sizes of the tables; tell a table anew that differs, empty it first if it is too big."""

@@ -14,7 +14,7 @@ from control.domain.connection import LOCATED_BY, REGISTERED_BY, TRUNK, Connecti
 from control.domain.credential import ha1_md5, new_password
 from control.domain.errors import AlreadyExistsError, InvalidFieldError
 from control.domain.secret import Secret
-from control.services import alarms
+from control.services import alarms, outbox
 from control.services.connections import get_connection, note, rung_by
 from control.services.people import get_user
 from control.store.models import Connection, TrunkNumber
@@ -41,6 +41,21 @@ def enable(session: Session, name: str, *, on: bool) -> bool:
         alarms.clear(session, alarms.REGISTRATION_STOPPED, time.time(), row.id)
     note(session, row)
     return True
+
+
+def retry(session: Session, name: str) -> None:
+    """Have a connection registered at once, though the PBX refused it, or others, before.
+
+    Raises InvalidFieldError when it is not one that registers, NotFoundError.
+    """
+    row = get_connection(session, name)
+    if not row.enabled:
+        raise InvalidFieldError(
+            "name", f"{name} is disabled; `nightbell connection enable {name}` registers it"
+        )
+    if not row.register or row.strategy == TRUNK or not row.host:
+        raise InvalidFieldError("name", f"{name} does not register at its PBX, so there is nothing to try")
+    outbox.note(session, outbox.RETRY, row.id)
 
 
 def spec_of(session: Session, row: Connection) -> ConnectionSpec:

@@ -15,6 +15,7 @@ LINE = "line"  # key: user id
 CONNECTION = "connection"  # key: connection id
 TRUNK = "trunk"  # key: connection id; the tables of trunks and numbers are others now
 WAKE = "wake"  # key: device id, which is to be called for a test
+RETRY = "retry"  # key: connection id, to be tried at its PBX at once; nothing was changed
 TOKEN = "token"  # noqa: S105  key: device id, whose push tokens are others now
 
 # Any number that nothing else locks. PostgreSQL hands out ids before the commit, so that a reader could see

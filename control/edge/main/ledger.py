@@ -117,7 +117,8 @@ class DatabaseLedger:
             trunks = any(change.kind == outbox.TRUNK for change in changes)
             whole = made.whole(session) if trunks else {}
             wake_wanted = any(change.kind == outbox.WAKE for change in changes)
-            return Changes(changes[-1].id, documents, found, whole, wake_wanted)
+            retries = {change.key for change in changes if change.kind == outbox.RETRY}
+            return Changes(changes[-1].id, documents, found, whole, wake_wanted, retries)
 
     def wakes_under_way(self, now: float) -> list[DeviceWake]:
         """Which devices have been pushed to for calls that may still be held."""

@@ -60,6 +60,17 @@ async def test_r6_a_disabled_connection_signs_off_and_comes_back_within_a_second
     assert sends(pbx_trace, other) == before, "another connection was registered anew"
 
 
+async def test_r2_a_connection_is_tried_within_a_second_when_somebody_says_so(
+    scene: Scene, pbx_trace: PbxTrace
+) -> None:
+    stack, connection = scene.stack, await scene.extension()
+    before = sends(pbx_trace, connection)
+    with stack.store.write() as session:
+        connection_changes.retry(session, connection)
+    await within_a_second(stack, lambda: sends(pbx_trace, connection) > before, "it is tried")
+    assert at_pbx(stack, BOB)
+
+
 async def test_r6_a_change_the_pbx_would_not_notice_sends_it_nothing(
     scene: Scene, pbx_trace: PbxTrace
 ) -> None:

@@ -69,6 +69,7 @@ def test_tokens_come_and_go_and_the_outbox_tells(ledger: DatabaseLedger, device:
     changes = ledger.since(changes.head, {})
     assert changes is not None
     assert changes.tokens == {device: []}
+    assert changes.retries == set()
     assert ledger.since(changes.head, {}) is None
 
 

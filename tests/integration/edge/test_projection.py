@@ -49,6 +49,7 @@ class Book:
         self.where: dict[Route, Located] = {}
         self.pages: dict[str, int] = {}
         self._changes: list[tuple[int, str, str]] = []
+        self._retries: list[tuple[int, str]] = []
 
     def put(self, table: str, key: str, value: str | None) -> None:
         self.head += 1
@@ -57,6 +58,10 @@ class Book:
             del self.tables[table][key]
         else:
             self.tables[table][key] = value
+
+    def retry(self, connection: str) -> None:
+        self.head += 1
+        self._retries.append((self.head, connection))
 
     def routes(self) -> set[Route]:
         return self.wanted_routes
@@ -87,7 +92,8 @@ class Book:
             if number > head:
                 changed.setdefault(table, {})[key] = self.tables[table].get(key)
         told_whole = self.whole(where) if changed.pop("trunk", None) or changed.pop("number", None) else {}
-        return Changes(self.head, changed, {}, told_whole)
+        retries = {connection for number, connection in self._retries if number > head}
+        return Changes(self.head, changed, {}, told_whole, retries=retries)
 
     def upstream(self, after: str) -> dict[str, str]:
         return {} if after else {"c1": "of-the-database", "c2": "of-the-database"}
@@ -161,6 +167,22 @@ async def test_documents_reach_a_running_kamailio(kamailio: SmallKamailio, proje
         await until_told(projection, projector)
         assert await kamailio.table("device", ALICE, BOB) == {ALICE: DEVICE}
         assert await kamailio.table("line", AOR) == {AOR: LINE}
+
+
+async def test_a_connection_that_is_to_be_tried_is_named_when_kamailio_is_there_again(
+    kamailio: SmallKamailio, projection: Path
+) -> None:
+    book = Book()
+    async with projecting(book, kamailio.rpc_path, projection) as projector:
+        await until_told(projection, projector)
+        kamailio.stop()
+        book.retry("c1")
+        projector.nudge()
+        await until(lambda: projector.counters["failed"] > 0)
+        await kamailio.start()
+        projector.mend()
+        await until(lambda: kamailio.holds("changes", {"retry c1": "1"}))
+        assert projector._retries == set()
 
 
 async def test_a_change_and_a_removal_follow(kamailio: SmallKamailio, projection: Path) -> None:

@@ -217,6 +217,21 @@ def test_r6_a_disabled_connection_has_no_document_and_comes_back_as_it_was(
     assert document(session, office) == before
 
 
+def test_r2_a_connection_is_tried_again_without_a_change(session: Session, office: str) -> None:
+    before, head = documents(session), outbox.latest(session)
+    connection_changes.retry(session, "office")
+    assert [(c.kind, c.key) for c in outbox.since(session, head)] == [(outbox.RETRY, office)]
+    assert documents(session) == before
+    connection_changes.change(session, "office", {"register": False})
+    with pytest.raises(InvalidFieldError, match="does not register"):
+        connection_changes.retry(session, "office")
+    connection_changes.enable(session, "office", on=False)
+    with pytest.raises(InvalidFieldError, match="is disabled"):
+        connection_changes.retry(session, "office")
+    with pytest.raises(NotFoundError):
+        connection_changes.retry(session, "nobody")
+
+
 def test_a_disabled_connection_no_longer_decides_how_long_a_call_waits(session: Session, office: str) -> None:
     connection_changes.change(session, "office", {"wait": 9.0})
 

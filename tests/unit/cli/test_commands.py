@@ -242,6 +242,13 @@ def writing(tmp_path: Path) -> Iterator[Session]:
     store.close()
 
 
+def test_r2_a_connection_is_tried_now_and_one_that_cannot_be_says_why(run: Run, office: str) -> None:
+    assert "office is tried now" in run("connection", "retry", "office").output
+    run("connection", "disable", "office")
+    refused = run("connection", "retry", "office")
+    assert (refused.exit_code, "nightbell connection enable office" in refused.output) == (1, True)
+
+
 def test_u1_a_connection_is_disabled_and_enabled_in_words(run: Run, office: str) -> None:
     assert run("connection", "disable", "office").output == "disabled office\n"
     assert listed(run)["state"] == "Disabled"

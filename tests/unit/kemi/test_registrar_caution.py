@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from kemi import wire
 from kemi.registrar_caution import FORGOTTEN_S, REFUSALS, Caution
-from tests.fakes.edge import PBX, Edge, connection
+from tests.fakes.edge import CONNECTION, PBX, Edge, connection
 from tests.fakes.kamailio import Sent
-from tests.unit.kemi.pbx import CHALLENGE, NOW, Pbx
+from tests.unit.kemi.pbx import CHALLENGE, NOW, TICK, Pbx
 
 
 def user(sent: Sent) -> str:
@@ -77,6 +77,49 @@ def test_r2_who_was_accepted_before_is_refreshed_whatever_others_are_refused(edg
         refreshed |= {user(register) for register in sent}
         answer_all(pbx, sent, wrong)
     assert set(good) <= refreshed
+
+
+def retry(pbx: Pbx, name: str) -> None:
+    pbx.edge.table(wire.TABLE_CHANGES)[wire.RETRY + name] = "1"
+
+
+def test_r2_who_is_to_be_tried_now_is_tried_though_others_were_refused(edge: Edge) -> None:
+    names = accounts(edge, 30)
+    pbx = Pbx(edge)
+    drive(pbx, set(names[:3]), 5)
+    held = next(e.connection for e in pbx.upstream() if e.why == "held-back")
+    retry(pbx, held)
+    (sent,) = pbx.tick(TICK)
+    assert user(sent) == held
+    pbx.accept(sent)
+    assert pbx.states() == [("registered", "")]
+    drive(pbx, set(), 30)
+    assert pbx.upstream() == [], "nobody else was meant"
+
+
+def test_r2_who_was_stopped_begins_anew_when_he_is_to_be_tried(pbx: Pbx) -> None:
+    for _ in range(3):
+        (sent,) = pbx.tick(700)
+        pbx.answer(sent, 403)
+    assert pbx.states()[-1] == ("stopped", "forbidden")
+    retry(pbx, CONNECTION)
+    (sent,) = pbx.tick(TICK)
+    pbx.answer(sent, 403)
+    assert pbx.states() == [("refused", "forbidden")]
+    assert pbx.tick(50) == []
+    assert len(pbx.tick(20)) == 1
+
+
+def test_who_is_under_way_or_unknown_is_not_tried_twice(pbx: Pbx) -> None:
+    (sent,) = pbx.tick()
+    retry(pbx, CONNECTION)
+    retry(pbx, "nobody")
+    assert pbx.tick(TICK) == []
+    pbx.accept(sent)
+    retry(pbx, CONNECTION)
+    (again,) = pbx.tick(TICK)
+    assert pbx.accept(again) == []
+    assert sum(pbx.step(1) for _ in range(290)) == 0, "its turn comes as ever"
 
 
 def test_credentials_nobody_refuses_leave_ever_faster() -> None:
