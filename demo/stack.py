@@ -26,9 +26,10 @@ from control.services.installation import initialise
 from control.settings import Settings
 from control.settings_table import FILE_NAME
 from control.store.session import Store
+from demo import settings_file
 from demo.pbx import TestPbx
 from demo.phone import PushParams
-from demo.ports import RELAY_OF_TURN, RTP_OF_RTPENGINE, free_ports
+from demo.ports import free_ports
 from demo.sandbox_client import SandboxClient
 from kemi.wire import TABLE_CONNECTION, TABLE_DEVICE, TABLE_LINE, LineDoc
 
@@ -36,10 +37,6 @@ DOMAIN = "nightbell.test"
 BUNDLE = "org.nightbell.demo"  # the app on the demo's phones
 TOPICS = {"apns": f"{BUNDLE}.voip", "fcm": BUNDLE}
 VAPID_KEY = "secrets/vapid.pem"
-PORTS = (
-    *("sip", "tls", "ws", "wss", "park", "events", "ng", "ng2", "turn", "turns"),
-    *("web", "apns", "fcm", "webpush", "control"),
-)
 
 
 @dataclass(frozen=True)
@@ -373,7 +370,7 @@ class Stack:
         """All ports of this folder but the PBX's, each chosen once."""
         path = self.home / "ports.json"
         ports: dict[str, int] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        missing = [name for name in PORTS if name not in ports]
+        missing = [name for name in settings_file.PORTS if name not in ports]
         if missing:
             path.parent.mkdir(parents=True, exist_ok=True)
             promised = (self.pbx.sip_port, self.pbx.ami[0], *ports.values())
@@ -383,48 +380,8 @@ class Stack:
 
     def _write_settings(self, ports: dict[str, int]) -> None:
         facts = json.loads((self.home / "sandbox" / "sandbox.json").read_text(encoding="utf-8"))
-        apns, fcm = facts["apns"], facts["fcm"]
-        text = product_settings.render(
-            {
-                "edge": {
-                    "domain": self.domain,
-                    "address": self.address,
-                    **{f"{name}_port": ports[name] for name in ("sip", "tls", "ws", "wss", "park", "events")},
-                    **self._edge,
-                },
-                "rtpengine": [
-                    {
-                        "name": name,
-                        "ng_port": ports[port],
-                        "rtp_min": lowest,
-                        "rtp_max": highest,
-                        "control": self.address,
-                    }
-                    for name, port, (lowest, highest) in zip(
-                        self.relays, ("ng", "ng2"), RTP_OF_RTPENGINE, strict=False
-                    )
-                ],
-                "turn": {
-                    "port": ports["turn"],
-                    "tls_port": ports["turns"],
-                    "relay_min": RELAY_OF_TURN[0],
-                    "relay_max": RELAY_OF_TURN[1],
-                },
-                "web": {"address": self.address, "port": ports["web"]},
-                "phone": {"websocket": f"{self.phone_scheme}://{self.address}:{ports[self.phone_scheme]}"},
-                "push.apns": {
-                    "server": apns["server"],
-                    "port": apns["port"],
-                    "ca_file": facts["ca_file"],
-                },
-                "push.apns.keys": [{name: apns[name] for name in ("key_file", "key_id", "team_id")}],
-                "push.fcm": {"base_url": fcm["base_url"], "ca_file": facts["ca_file"]},
-                "push.fcm.accounts": [{"service_account_file": fcm["service_account_file"]}],
-                "push.webpush": {
-                    "contact": "mailto:demo@nightbell.example",
-                    "allow_private": [f"{self.address}/32"],
-                    "ca_file": facts["ca_file"],
-                },
-            }
+        edge, phone = {"domain": self.domain, **self._edge}, self.phone_scheme
+        text = settings_file.text(
+            self.address, ports, facts, relays=self.relays, edge=edge, phone_scheme=phone
         )
         write_private(self.home / FILE_NAME, text)
