@@ -12,7 +12,8 @@ help: ## Show this list
 setup: ## Install what is missing: Debian and Python packages, Asterisk, rtpengine
 	@scripts/bootstrap
 
-demo: setup ## Start everything on loopback and let a PBX call a sleeping phone
+demo: ## Start everything on loopback and let a PBX call a sleeping phone
+	@scripts/bootstrap demo
 	@$(NIGHTBELL) demo
 
 test: setup ## Run all tests
