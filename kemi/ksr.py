@@ -574,13 +574,18 @@ def track_dialog() -> None:
 # ------------------------------------------------------------------------------------------------------ media
 
 
-def media_offer(flags: str) -> bool:
-    """Let rtpengine rewrite the offer in this message."""
+_DESCRIPTION = "$var(nb_sdp)"  # what rtpengine is given for the body (read_sdp_pv)
+
+
+def media_offer(description: str, flags: str) -> bool:
+    """Have the offer in this message replaced by what rtpengine makes of ``description``."""
+    pv_set(_DESCRIPTION, description)
     return int(KSR.rtpengine.rtpengine_offer(flags)) > 0
 
 
-def media_answer(flags: str) -> bool:
-    """Let rtpengine rewrite the answer in this message."""
+def media_answer(description: str, flags: str) -> bool:
+    """The same of the answer in this message."""
+    pv_set(_DESCRIPTION, description)
     return int(KSR.rtpengine.rtpengine_answer(flags)) > 0
 
 

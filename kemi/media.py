@@ -127,16 +127,18 @@ def next_hops_transport() -> str:
 
 
 def _offer(flags: str) -> None:
-    ksr.media_offer(f"{flags} {_sources()}")
+    body = ksr.body()
+    ksr.media_offer(sdp.with_tls_id(body), f"{flags} {_sources(body)}")
 
 
 def _answer(flags: str) -> None:
-    ksr.media_answer(f"{flags} {_sources()}")
+    body = ksr.body()
+    ksr.media_answer(sdp.with_tls_id(body), f"{flags} {_sources(body)}")
 
 
-def _sources() -> str:
+def _sources(body: str) -> str:
     port = ksr.pv_int("$sp") if ksr.pv("$pr").lower() == "udp" else 0
-    return media_profile.sources(sdp.read(ksr.body()), ksr.pv("$si"), port, ksr.header("Contact"))
+    return media_profile.sources(sdp.read(body), ksr.pv("$si"), port, ksr.header("Contact"))
 
 
 def _name_branch(branch: int) -> None:

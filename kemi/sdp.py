@@ -9,6 +9,7 @@ from functools import lru_cache
 _STREAM = re.compile(r"^([a-z]+) (\d+)\S* ([\w/]+)((?: [\w.+-]+)*)", re.ASCII)
 _NAME = re.compile(r"^a=rtpmap:(\d+) ([\w.+-]+)", re.MULTILINE | re.ASCII)
 _SECURED = re.compile(r"^a=(fingerprint|crypto|ice-ufrag):", re.MULTILINE)
+_FINGERPRINT = re.compile(r"^a=fingerprint:\S+ ([\da-fA-F:]+)", re.MULTILINE | re.ASCII)
 _ADDRESS = re.compile(r"^c=IN IP[46] ([\da-fA-F.:]+)", re.MULTILINE | re.ASCII)
 # Payload types that need no a=rtpmap (RFC 3551, 6).
 _STATIC = {"0": "PCMU", "3": "GSM", "8": "PCMA", "9": "G722", "13": "CN", "18": "G729"}
@@ -62,6 +63,21 @@ def read(body: str) -> Description:
         ice="ice-ufrag" in secured,
         addresses=frozenset(_ADDRESS.findall(text)),
     )
+
+
+def with_tls_id(body: str) -> str:
+    """The same with a name for its DTLS association (RFC 8842), where it has keys by DTLS and no name of its own.
+
+    Browsers give none, and keep the association when they restart ICE; without one rtpengine would begin another, alone.
+    The name lasts as long as the certificate. No side is told of it: rtpengine writes its own. NUL, which no text of
+    Kamailio's can have, is left out.
+    """
+    body = body.replace("\0", "")
+    fingerprint = _FINGERPRINT.search(body)
+    session, first, rest = body.partition("\nm=")
+    if fingerprint is None or not first or "\na=tls-id:" in body:
+        return body
+    return f"{session}\na=tls-id:{fingerprint[1].replace(':', '').lower()}\r{first}{rest}"
 
 
 def _stream(section: str) -> Stream | None:

@@ -73,6 +73,14 @@ async () => {
 }
 """
 
+_RESTART_ICE = """
+async () => {
+  const { session } = nightbell.calls.find((call) => call.state === "talking");
+  await new Promise((resolve) => session.renegotiate({ rtcOfferConstraints: { iceRestart: true } }, resolve));
+  return session.connection.remoteDescription.sdp.match(/a=ice-ufrag:(.*)/)[1];
+}
+"""
+
 
 @dataclass
 class BrowserPhone:
@@ -114,6 +122,10 @@ class BrowserPhone:
     async def codec(self) -> str:
         """The codec of what the page receives."""
         return str(await self.page.evaluate(_CODEC))
+
+    async def restart_ice(self) -> str:
+        """Let the call find its way anew (RFC 8445, 9), as after a change of network; the other side's new name in ICE."""
+        return str(await self.page.evaluate(_RESTART_ICE))
 
     async def assert_hears(self, frequency: int, within: float = 6.0) -> None:
         """The loudest thing in what the page plays is that tone."""

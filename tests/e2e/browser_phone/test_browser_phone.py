@@ -7,6 +7,7 @@ import pytest
 from demo.pbx.server import HOLD_TONE, MILLIWATT_TONE
 from tests.e2e.browser_phone.browser import BROWSER_TONE, BrowserPhone
 from tests.e2e.browser_phone.keyboard import focused, press_by_keyboard
+from tests.e2e.pbx_trace import PbxTrace
 from tests.e2e.scene import ALICE, BOB, CALLER_TONE, Scene
 
 
@@ -75,6 +76,29 @@ async def test_s4_the_called_browser_holds_and_resumes_and_nothing_is_transcoded
         await bob.assert_hears(CALLER_TONE)
         assert await outgoing.audio.heard(BROWSER_TONE, 6), "Alice does not hear the browser after the hold"
     assert await bob.codec() == "audio/PCMU"
+    await outgoing.hangup()
+    assert bob.complaints == []
+
+
+async def test_s4_the_browser_looks_for_another_way_for_its_audio(
+    scene: Scene, bob: BrowserPhone, pbx_trace: PbxTrace
+) -> None:
+    alice = await scene.caller()
+    outgoing = await alice.call(BOB)
+    await bob.says("Calls you")
+    await bob.press("Answer")
+    await outgoing.answered(8)
+    outgoing.audio.send_tone(CALLER_TONE)
+    await bob.assert_hears(CALLER_TONE)
+    ways = [await bob.restart_ice() for _ in range(2)]
+    assert len(set(ways)) == 2, "the other side has not taken the restart"
+    await bob.assert_hears(CALLER_TONE)
+    assert await outgoing.audio.heard(BROWSER_TONE, 6), "Alice does not hear the browser after the restart"
+    told = [message.text for message in pbx_trace.messages("in", "INVITE")]
+    assert len(told) == 2, "the PBX got no re-INVITE"
+    assert not [text for text in told if "tls-id" in text or "fingerprint" in text], (
+        "DTLS is no matter of the PBX's"
+    )
     await outgoing.hangup()
     assert bob.complaints == []
 

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from tests.fakes.kamailio.context import Edit, Target, edited
+from tests.fakes.kamailio.errors import ScriptError
 from tests.fakes.kamailio.sip import NameAddr, Uri, parameter, split_list
 
 if TYPE_CHECKING:
@@ -344,21 +345,30 @@ class Dialog(_Module):
 
 
 class Rtpengine(_Module):
-    """Module rtpengine: the commands it would send, as (command, flags, the branch's extra id)."""
+    """Module rtpengine: the commands it would send, as (command, flags, the branch's extra id); the descriptions it was given."""
 
     def __init__(self, kamailio: FakeKamailio) -> None:
         super().__init__(kamailio)
         self.commands: list[tuple[str, str, str]] = []
+        self.description: str | None = None  # read_sdp_pv
+        self.descriptions: list[str] = []
+
+    def _described(self, name: str, flags: str) -> int:
+        if self.description is None:
+            raise ScriptError(f"rtpengine has no description for this {name}")
+        self.descriptions.append(self.description)
+        self.description = None
+        return self._command(name, flags)
 
     def _command(self, name: str, flags: str) -> int:
         self.commands.append((name, flags, self._kamailio.context.avps.get("extra_id", "")))
         return 1
 
     def rtpengine_offer(self, flags: str) -> int:
-        return self._command("offer", flags)
+        return self._described("offer", flags)
 
     def rtpengine_answer(self, flags: str) -> int:
-        return self._command("answer", flags)
+        return self._described("answer", flags)
 
     def rtpengine_delete(self, flags: str) -> int:
         return self._command("delete", flags)

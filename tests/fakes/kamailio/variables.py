@@ -40,10 +40,13 @@ class PseudoVariables:
 
     def sets(self, name: str, value: str) -> int:
         found = _AVP.match(name)
-        if not found:
+        if not found and name != "$var(nb_sdp)":
             raise FakeError(f"the fake cannot set {name}")
-        if not isinstance(value, str):
+        if not isinstance(value, str) or "\0" in value:
             raise ScriptError(f"pv.sets({name}) was given {value!r}")
+        if not found:
+            self._kamailio.rtpengine.description = value
+            return 1
         self._kamailio.context.avps[found[1]] = value
         return 1
 

@@ -120,6 +120,16 @@ def test_s4_an_offer_in_the_reply_is_made_on_the_terms_of_the_call(edge: Edge) -
     assert {"ICE=force", "codec-transcode-opus", "reuse-codecs"} <= set(flags(edge))
 
 
+def test_s4_each_description_of_a_browser_names_its_dtls_association(edge: Edge) -> None:
+    browser = SDP.replace("m=", "a=fingerprint:sha-256 AB:CD\r\nm=").replace("RTP/AVP", "UDP/TLS/RTP/SAVPF")
+    (invite,) = requests(in_dialog(edge, "INVITE", route(edge), body=browser), "INVITE")
+    edge.answer(invite, 200, "OK", body=SDP)
+    (invite,) = requests(in_dialog(edge, "INVITE", route(edge), body=SDP), "INVITE")
+    edge.answer(invite, 200, "OK", body=browser)
+    named = browser.replace("m=", "a=tls-id:abcd\r\nm=")
+    assert edge.kamailio.rtpengine.descriptions == [named, SDP, SDP, named]
+
+
 def test_s4_a_refused_reinvite_leaves_media_as_it_was(edge: Edge) -> None:
     (invite,) = requests(in_dialog(edge, "INVITE", route(edge), body=SDP), "INVITE")
     assert codes(edge.answer(invite, 488, "Not Acceptable Here")) == [488]

@@ -33,6 +33,24 @@ def test_what_a_side_takes_is_seen_in_what_it_sends(body: str, leg: Leg) -> None
     assert media_profile.leg_of(sdp.read(body)) is leg
 
 
+def test_s4_an_association_has_one_name_as_long_as_it_has_its_certificate() -> None:
+    named = sdp.with_tls_id(BROWSER)
+    assert named == BROWSER.replace("v=0\r\n", "v=0\r\na=tls-id:aabb\r\n")
+    assert "a=tls-id:aacc\r" in sdp.with_tls_id(BROWSER.replace("AA:BB", "AA:CC"))
+    assert sdp.with_tls_id(named) == named, "the device's own name counts"
+
+
+@pytest.mark.parametrize("body", [PBX, SDES, FAX, "", "a=fingerprint:sha-256 AA:BB"])
+def test_where_no_keys_come_by_dtls_there_is_no_association_to_name(body: str) -> None:
+    assert sdp.with_tls_id(body) == body
+
+
+@given(st.text())
+def test_whatever_is_named_is_a_text_that_kamailio_can_have(body: str) -> None:
+    assert "\0" not in sdp.with_tls_id(body)
+    assert sdp.read(sdp.with_tls_id(body)) == sdp.read(body.replace("\0", ""))
+
+
 @pytest.mark.parametrize(
     ("setting", "transport", "leg"),
     [
