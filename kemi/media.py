@@ -111,7 +111,7 @@ def answer_in_ack() -> None:
 
 
 def end() -> None:
-    """Free the ports of a call that had been answered, once the edge agent has read its figures, or soon by themselves."""
+    """Free the ports of a call once the edge agent has read its figures, or soon by themselves; not if it is answered yet."""
     ksr.media_delete(f"delete-delay={_KEPT}")
 
 

@@ -14,6 +14,7 @@ from kemi import (
     inbound,
     ksr,
     letters,
+    media,
     message,
     mwi,
     outbound,
@@ -49,6 +50,9 @@ def request(node: Node) -> int:
     if method == "CANCEL":
         if ksr.tm_matches():
             ksr.tm_relay()
+            # A phone that is gone by now answers never, and the transaction would keep the ports for minutes.
+            if node.settings.media and not (ksr.has_to_tag() or stray.is_answered()):
+                media.end()
         return 1
     if ksr.has_to_tag():
         return dialog.request(node)

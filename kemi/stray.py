@@ -20,8 +20,7 @@ _SOCKETS = {"ws": "tcp", "wss": "tls"}
 
 def turned_away(node: Node) -> bool:
     """Before the transaction layer sees a 2xx to an INVITE: whether it was too late, and has been dealt with."""
-    call, tag = ksr.call_id(), ksr.pv("$tt")
-    key = f"{call} {ksr.pv('$cs')} {ksr.pv('$ft')}"
+    call, tag, key = ksr.call_id(), ksr.pv("$tt"), _key()
     ksr.table_lock(_FIRST, key)
     try:
         first = ksr.table_get(_FIRST, key)
@@ -38,6 +37,15 @@ def turned_away(node: Node) -> bool:
     if not known:
         _send(node, "BYE", number + 1)
     return True
+
+
+def is_answered() -> bool:
+    """Whether the INVITE that this CANCEL belongs to had a 2xx before; also one that another branch answered."""
+    return bool(ksr.table_get(_FIRST, _key()))
+
+
+def _key() -> str:
+    return f"{ksr.call_id()} {ksr.pv('$cs')} {ksr.pv('$ft')}"
 
 
 def _send(node: Node, method: str, number: int) -> None:

@@ -66,6 +66,21 @@ async def test_a_call_that_the_caller_gives_up(scene: Scene, asleep: bool) -> No
     await nothing_relayed(scene.stack)
 
 
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+async def test_a_call_that_the_caller_gives_up_when_the_phone_is_gone(scene: Scene, transport: str) -> None:
+    """A phone that rings and loses its network never answers the CANCEL."""
+    await scene.extension()
+    bob, alice = await scene.awake("phone", transport=transport), await scene.caller()
+    bob.phone.on_invite = RINGS
+    outgoing = await alice.call(BOB)
+    await outgoing.ringing()
+    await bob.phone.sleep()
+
+    await outgoing.cancel()
+
+    await nothing_relayed(scene.stack, within=5.0)
+
+
 @pytest.mark.parametrize("policy", [Answer(status=486), Answer(status=603)], ids=["busy", "declined"])
 async def test_a_call_that_the_device_refuses(scene: Scene, policy: Answer) -> None:
     # A device without a push token: nobody else could still wake up and answer.
