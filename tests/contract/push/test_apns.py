@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from control.domain.push import ALERT, Outcome, Purpose, PushTrouble
+from control.push.apns import connection as apns_connection
+from control.push.apns import provider as apns_provider
 from control.push.apns.connection import ApnsConnection
 from control.push.apns.outcomes import OUTCOMES
 from control.push.apns.provider_token import YOUNG
@@ -80,8 +82,13 @@ async def test_p4_retry_after_is_passed_on(rig: Rig) -> None:
     assert (verdict.outcome, verdict.retry_after) == (Outcome.RETRY, 7.0)
 
 
-async def test_error_bodies_are_acknowledged_so_that_a_busy_connection_never_stalls(rig: Rig) -> None:
+async def test_error_bodies_are_acknowledged_so_that_a_busy_connection_never_stalls(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """aioapns 4.0 stalls for good when 64 KiB of error bodies have come: about 1,500 of these."""
+    # For good is longer than a busy machine takes.
+    monkeypatch.setattr(apns_provider, "ATTEMPT", 50.0)
+    monkeypatch.setattr(apns_connection, "PONG_WITHIN", 50.0)
     rig.sandbox.order("apns", reason="Unregistered")
     phone, notice = rig.phone("apns"), rig.notice(60)
     async with rig.apns() as apns:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.phone import Phone
 from demo.stack import Stack
 from tests.e2e.pbx_trace import PbxTrace
 from tests.e2e.scene import BOB, Handset, Scene, answered, hang_up
@@ -108,14 +109,25 @@ async def test_p4_the_other_providers_device_is_woken_without_delay(
     bob = await scene.asleep("Bob's phone", provider=OTHER[provider])
     alice = await scene.caller()
 
-    async with down(scene.stack, provider, how, tmp_path):
-        outgoing = await alice.call(BOB)
-        incoming = await bob.phone.incoming()
-        await answered(outgoing, incoming)
-        await hang_up(outgoing, incoming)
+    usual = await call_and_hang_up(scene, alice, bob)
+    await scene.put_to_sleep(bob)
+    before = len(scene.pushes(unreachable))
 
+    async with down(scene.stack, provider, how, tmp_path):
+        woken_after = await call_and_hang_up(scene, alice, bob)
+
+    # A busy machine is slow both times; the calm ones' usual is a few hundredths of a second.
+    assert woken_after < max(500, 5 * usual)
+    assert {push.status for push in scene.pushes(unreachable)[before:]} <= {0}
+
+
+async def call_and_hang_up(scene: Scene, alice: Phone, bob: Handset) -> float:
+    """Alice calls, Bob's phone is woken and answers; after how many ms it was registered."""
+    outgoing = await alice.call(BOB)
+    incoming = await bob.phone.incoming()
+    await answered(outgoing, incoming)
+    await hang_up(outgoing, incoming)
     story = await scene.story("register", "bye")
     (registered,) = (beat for beat in story.beats if beat.step.step == "register")
     assert registered.step.device == bob.id
-    assert registered.offset_ms < 500
-    assert {push.status for push in scene.pushes(unreachable)} <= {0}
+    return registered.offset_ms

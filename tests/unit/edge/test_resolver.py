@@ -151,6 +151,8 @@ async def test_a_route_that_is_not_needed_any_more_is_not_looked_up(
     desk.table, desk.ttl = {PBX: at("192.0.2.1"), OTHER: at("192.0.2.2")}, 0.0
     await desk.resolver.need({PBX, OTHER})
     await desk.resolver.need({OTHER})
+    # On a busy machine the next look-up has begun while it was needed.
+    await desk.until(lambda: PBX not in desk.resolver._tasks)
     asked = desk.asked.count(OTHER)
     before = desk.asked.count(PBX)
     await desk.until(lambda: desk.asked.count(OTHER) > asked + 3)
