@@ -199,6 +199,14 @@ def test_an_address_is_learned_only_where_it_is_not_certain(
     assert ("endpoint-learning-off" in found) is certain
 
 
+@pytest.mark.parametrize(
+    "keys", ["a=fingerprint:sha-256 00\r\n", "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n"]
+)
+def test_packets_that_prove_whose_they_are_may_change_their_way_as_ice_does(keys: str) -> None:
+    body = f"a=ice-ufrag:x\r\n{keys}c=IN IP4 10.0.0.7\r\n{PBX}"
+    assert media_profile.sources(sdp.read(body), "192.0.2.7", 0, "<sip:x.invalid>") == "endpoint-learning-off"
+
+
 VIDEO = PBX + "m=video 5000 RTP/AVP 96 97\r\na=rtpmap:96 VP8/90000\r\na=rtpmap:97 rtx/90000\r\n"
 
 
