@@ -126,8 +126,8 @@ def sources(description: Description, address: str, port: int, sender: str) -> s
 
     It is certain where he is when ICE finds out, or when his message came from where its Contact (``sender``) and his description
     say that he is; ``port`` is 0 when his port tells nothing (over TCP). Of others, who are behind NAT, rtpengine learns the
-    address from what comes in the first seconds. With ICE the address may change from check to check, faster than rtpengine follows;
-    there the keys tell whose packets they are (SDES and DTLS authenticate each).
+    address from what comes in the first seconds. With ICE the address may change from check to check, faster than rtpengine
+    follows; there the keys tell whose packets they are (SDES and DTLS authenticate each).
     """
     host, contact_port = contact.host_and_port(sender)
     signalled = description.addresses == {address} and host == address and port in (0, contact_port)

@@ -48,7 +48,7 @@ async ([frequency, milliseconds]) => {
   let source, heard = "nothing";
   while (performance.now() < end) {
     const stream = nightbell.calls.find((call) => call.state === "talking")?.remoteStream;
-    if (stream && stream !== source?.mediaStream) {
+    if (stream?.getAudioTracks().length && stream !== source?.mediaStream) {
       source?.disconnect();
       source = context.createMediaStreamSource(stream);
       source.connect(ear);
