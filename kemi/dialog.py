@@ -16,18 +16,21 @@ _RECORDED = ("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY")
 
 def request(node: Node) -> int:
     """Pass an in-dialog request on; only along a Route of our own making."""
-    method = ksr.pv("$rm")
-    mark = node.mark_of_dialog()
+    method = ksr.method()
+    first = ksr.header("Route")
+    mark = node.mark_of_dialog(first)
     if mark is None:
         return _astray(method)
-    _mend_route(node)
+    if not first.startswith(node.settings.own_route):
+        _mend_route(node)
     if not ksr.loose_route():
         return _astray(method)
     if not ksr.has_next_hop():
         ksr.follow_alias()
     trust.remove_credentials()
     sleeper = ""
-    from_device = mark.is_device(ksr.pv("$ft"))
+    sender = ksr.pv("$ft")
+    from_device = mark.is_device(sender)
     if from_device:
         trust.remove_claims()
     else:
@@ -40,7 +43,7 @@ def request(node: Node) -> int:
     if method in _RECORDED:
         node.stay_in_dialog(mark)
         nat.public_contact()
-    is_stray = stray.is_stray(mark)
+    is_stray = stray.is_stray(sender if from_device else ksr.pv("$tt"))
     terms = None if is_stray else mark.media
     has_media = terms is not None
     relayed = has_media and method in _SESSION
@@ -102,7 +105,7 @@ def _astray(method: str) -> int:
 
 def reply(node: Node, relayed: bool) -> int:
     """Reply route of requests within a dialog; ``relayed``: of those that change its media."""
-    code = ksr.pv_int("$rs")
+    code = ksr.status()
     from_device = ksr.pv(_TO_DEVICE) == "1"
     if from_device:
         trust.remove_claims()

@@ -8,6 +8,9 @@ import time
 from kemi import wire
 from kemi.settings import Settings
 
+# How each CallEvent begins.
+_CALL_EVENT = wire.dumps({"v": wire.VERSION, "type": wire.CallEvent.type})[:-1] + ","
+
 
 class Events:
     """The way out for events, one per process."""
@@ -43,9 +46,12 @@ class Events:
             self.lost += 1
 
     def call(self, call: str, step: str, **fields: str | int) -> None:
-        """Send one step of a call's journal: a wire.CallEvent, of which only what is said is written."""
-        said = {"v": wire.VERSION, "type": wire.CallEvent.type, "ts": time.time(), "call": call, "step": step}
-        self.send_encoded(wire.dumps({**said, **fields}))
+        """Send one step of a call's journal: a wire.CallEvent, of which only what is said is written.
+
+        ``call`` and ``step`` are words of our own, which JSON need not escape.
+        """
+        said = f",{wire.dumps(fields)[1:]}" if fields else "}"
+        self.send_encoded(f'{_CALL_EVENT}"ts":{time.time()!r},"call":"{call}","step":"{step}"{said}')
 
     def count(self, name: str, detail: str = "") -> None:
         """Send a counter."""

@@ -85,6 +85,12 @@ def user_name() -> str:
     return value or ""
 
 
+def to_user() -> str:
+    """The user of the URI in To."""
+    value: str | None = KSR.kx.get_tuser()
+    return value or ""
+
+
 def user_agent() -> str:
     """The body of User-Agent."""
     value: str | None = KSR.kx.get_ua()

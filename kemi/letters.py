@@ -51,14 +51,11 @@ def hold(node: Node) -> int:
     return 1
 
 
-def claim(device: str, flow: str, now: float, register: tuple[str, str]) -> list[Entry]:
-    """The copies held for a device that has registered by ``flow``; whoever claims them delivers them.
-
-    ``register`` is Call-ID and CSeq of that REGISTER.
-    """
+def claim(device: str, flow: str, now: float) -> list[Entry]:
+    """The copies held for a device whose REGISTER, the request at hand, came by ``flow``; whoever claims them delivers them."""
     if not ksr.table_get(TABLE_LETTERS, device):
         return []
-    return _claim(device, wake_rules.flow_word(flow, *register), now)
+    return _claim(device, wake_rules.flow_word(flow, ksr.call_id(), ksr.pv("$cs")), now)
 
 
 def _claim(device: str, flow: str, now: float) -> list[Entry]:

@@ -37,6 +37,6 @@ class Node:
         """Record-Route this request, with the call's mark."""
         ksr.record_route(f";{call_mark.PARAMETER}={call_mark.seal(mark, ksr.call_id(), self.key)}")
 
-    def mark_of_dialog(self) -> Mark | None:
-        """The mark of the call an in-dialog request belongs to, None when its Route is not of our making."""
-        return call_mark.unseal(call_mark.in_route(ksr.header("Route")), ksr.call_id(), self.key)
+    def mark_of_dialog(self, route: str) -> Mark | None:
+        """The mark of the call an in-dialog request with that Route belongs to, None when that is not of our making."""
+        return call_mark.unseal(call_mark.in_route(route), ksr.call_id(), self.key)

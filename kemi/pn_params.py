@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from kemi import contact
 from kemi.wire import Token
@@ -47,7 +46,8 @@ _OPAQUE = re.compile(r"[!-~]{1,4096}")
 _QUERY = ("pn-prid", "pn-param")
 
 
-@dataclass(frozen=True)
+# Compared by identity, as there is one in a process: what is read of a Contact is looked up by it with each REGISTER.
+@dataclass(frozen=True, eq=False)
 class Offer:
     """What this installation can push by: names as in pn-provider; ``vapid`` is its public key for Web Push (RFC 8292)."""
 
@@ -81,7 +81,6 @@ class Refusal(ValueError):  # noqa: N818  an answer, not a mistake of ours
 NOTHING = Push()
 
 
-@lru_cache(maxsize=4096)
 def of_contact(header: str, offer: Offer) -> Push:
     """Read the body of a Contact header. Raises Refusal."""
     bound = contact.parse(header)
@@ -114,11 +113,11 @@ def read(parameters: Mapping[str, str], offer: Offer) -> Push:
     return Push(name, tuple(tokens), note="" if rings else CANNOT_RING)
 
 
-def feature_caps(push: Push, offer: Offer, refresh_before: int = 0, purr: str = "") -> list[str]:
+def feature_caps(push: Push, offer: Offer, refresh_before: int = 0) -> list[str]:
     """The bodies of the Feature-Caps headers (RFC 6809; RFC 8599, 5.4) of the 200: what is, or with a query could be, pushed by.
 
     ``refresh_before``: the device refreshes by itself, at least this many seconds before its binding runs out (RFC 8599, 4.1.4).
-    ``purr`` is its reference for requests within dialogs (6.2.1).
+    Its reference for requests within dialogs (6.2.1) is added by whoever knows it.
     """
     names = (push.provider,) if push.provider else offer.providers if push.query else ()
     bodies = [f'*;+sip.pns="{name}"' for name in names]
@@ -126,8 +125,6 @@ def feature_caps(push: Push, offer: Offer, refresh_before: int = 0, purr: str = 
         bodies[names.index(WEBPUSH)] += f';+sip.vapid="{offer.vapid}"'
     if refresh_before and bodies:
         bodies[0] += f';+sip.pnsreg="{refresh_before}"'
-    if purr and bodies:
-        bodies[0] += f';+sip.pnspurr="{purr}"'
     return bodies
 
 

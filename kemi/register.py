@@ -14,6 +14,8 @@ from kemi.pn_params import Offer, Push, Refusal
 
 _REFRESH_BEFORE_S = 121  # more than 120 (RFC 8599, 5.6.1.1)
 
+# How each RegisterEvent begins.
+_EVENT = wire.dumps({"v": wire.VERSION, "type": wire.RegisterEvent.type})[:-1] + ","
 _ACTIONS = {1: "added", 2: "refreshed", 3: "removed", 4: "queried"}
 
 
@@ -29,22 +31,23 @@ def request(node: Node) -> int:
     device, document = auth.prove(node, name, document)
     if document is None:
         return 1
-    asked = _asked(ksr.header("Contact"), ksr.header("Expires"), node.push)
-    to_user = ksr.pv("$tU")
+    asked = _asked(device, ksr.headers("Contact"), ksr.header("Expires"), ksr.user_agent(), node.push)
+    to_user = ksr.to_user()
     if to_user != device and to_user != document.aor.removeprefix("sip:").partition("@")[0]:
         return _refuse(
-            node, asked, arrived, device, 403, "Not Your Address", "To is neither this device nor its user"
+            node, asked, arrived, 403, "Not Your Address", "To is neither this device nor its user"
         )
     # One device is one binding (S2): one that brought a hundred would be rung a hundred times.
-    if asked.contacts > 1 or ksr.pv("$(hdr(Contact)[1])"):
-        return _refuse(node, asked, arrived, device, 400, "One Contact Per Device", "More than one Contact")
+    if asked.contacts > 1:
+        return _refuse(node, asked, arrived, 400, "One Contact Per Device", "More than one Contact")
     push = asked.push
     if isinstance(push, Refusal):
         ksr.append_header_to_reply(f'Warning: 399 {node.settings.domain} "{push.explanation}"')
-        return _refuse(node, asked, arrived, device, push.code, push.phrase, push.explanation)
-    reference = purr.of(device, arrived, node.key) if push.tokens else ""
-    for body in pn_params.feature_caps(push, node.push, asked.refresh_before, reference):
-        ksr.append_header_to_reply(f"Feature-Caps: {body}")
+        return _refuse(node, asked, arrived, push.code, push.phrase, push.explanation)
+    for line in asked.feature_caps:
+        # Who brings a token is told of one provider alone, and gets a reference.
+        reference = f';+sip.pnspurr="{purr.of(device, arrived, node.key)}"' if push.tokens else ""
+        ksr.append_header_to_reply(line + reference)
     uri = node.device_uri(device)
     flow = ksr.remember_source()
     ended = ksr.table_get(wake.TABLE_ENDED, device)
@@ -53,20 +56,20 @@ def request(node: Node) -> int:
     result = ksr.save_binding(uri)
     if result < 0:
         ksr.reply_error()
-        _tell(node, asked.said, arrived, device, "refused", 400, "Contact or Expires could not be understood")
+        _tell(node, asked.said, arrived, "refused", 400, "Contact or Expires could not be understood")
         return 1
     if ended:
         ksr.table_remove(wake.TABLE_ENDED, device)
-    calls = _ring_held_calls(node, device, flow, arrived) if result in (1, 2) else []
-    due = []
+    calls, due = [], []
     if result in (1, 2):
-        due = letters.claim(device, flow, arrived, (ksr.call_id(), ksr.pv("$cs")))
+        calls = _ring_held_calls(node, device, flow, arrived)
+        due = letters.claim(device, flow, arrived)
     if result in (1, 3):
         _woke_or_slept(document)
     action = _ACTIONS.get(result, "refreshed")
     if due:
         calls += [entry.call for entry in due]
-    _tell(node, asked.said_in_full, arrived, device, action, 200, calls=calls)
+    _tell(node, asked.said_in_full, arrived, action, 200, calls=calls)
     letters.deliver(due)
     if result == 1:
         mwi.tell_new_binding(node, device, document.connection)
@@ -76,25 +79,27 @@ def request(node: Node) -> int:
 class _Asked(NamedTuple):
     """What a REGISTER asks for: how many Contacts there are, the seconds granted, and what it says of push.
 
-    ``refresh_before``: how long before its end a device that refreshes by itself has to do so, 0 for any other (RFC 8599, 4.1.4).
-    ``said`` is what a RegisterEvent says of all this, as JSON, when it is refused; ``said_in_full`` when it is not.
+    ``feature_caps`` are the headers of the answer to that; ``said`` is what a RegisterEvent says of all this and of the device,
+    as JSON, when it is refused; ``said_in_full`` when it is not.
     """
 
     contacts: int
     granted: int
     push: Push | Refusal
-    refresh_before: int
+    feature_caps: tuple[str, ...]
     said: str
     said_in_full: str
 
 
 @lru_cache(maxsize=4096)
-def _asked(header: str, expires: str, offer: Offer) -> _Asked:
-    """Read the bodies of Contact and Expires: once, for a device sends the same ones at each refresh."""
+def _asked(device: str, header: str, expires: str, user_agent: str, offer: Offer) -> _Asked:
+    """Read the bodies of Contact, Expires and User-Agent: once, for a device sends the same ones at each refresh."""
     bound = contact.parse(header)
     seconds = bound.attributes.get("expires") or expires
     granted = _granted(seconds)
     said: dict[str, object] = {
+        "device": device,
+        "user_agent": user_agent,
         "contact": bound.uri[: pn_params.CONTACT_MAX],
         "expires": _seconds(seconds, 0),
         "granted": granted,
@@ -105,16 +110,18 @@ def _asked(header: str, expires: str, offer: Offer) -> _Asked:
         # One that goes goes, whatever it says of push.
         push = pn_params.of_contact(header, offer) if granted else pn_params.NOTHING
     except Refusal as refusal:
-        return _Asked(contacts, granted, refusal.with_traceback(None), 0, wire.dumps(said), "")
+        return _Asked(contacts, granted, refusal.with_traceback(None), (), wire.dumps(said), "")
     asks_to = push.tokens and "+sip.pnsreg" in bound.attributes
+    # How long before its end a device that refreshes by itself has to do so, 0 for any other (RFC 8599, 4.1.4).
     refresh_before = min(_REFRESH_BEFORE_S, granted * 2 // 3) if asks_to else 0
     in_full = {**said, "tokens": push.tokens, "refresh_before": refresh_before, "reason": push.note}
-    return _Asked(contacts, granted, push, refresh_before, wire.dumps(said), wire.dumps(in_full))
+    lines = tuple(f"Feature-Caps: {body}" for body in pn_params.feature_caps(push, offer, refresh_before))
+    return _Asked(contacts, granted, push, lines, wire.dumps(said), wire.dumps(in_full))
 
 
-def _refuse(node: Node, asked: _Asked, ts: float, device: str, code: int, phrase: str, reason: str) -> int:
+def _refuse(node: Node, asked: _Asked, ts: float, code: int, phrase: str, reason: str) -> int:
     ksr.reply(code, phrase)
-    _tell(node, asked.said, ts, device, "refused", code, reason)
+    _tell(node, asked.said, ts, "refused", code, reason)
     return 1
 
 
@@ -152,7 +159,8 @@ def _pbx(node: Node, connection: str, arrived: float) -> int:
     if result == 4:
         return 1  # it asked for its binding, and made none
     source = f"{ksr.source_address()}:{ksr.source_port()}"
-    seconds = _asked(ksr.header("Contact"), ksr.header("Expires"), node.push).granted
+    bound = contact.parse(ksr.header("Contact"))
+    seconds = _granted(bound.attributes.get("expires") or ksr.header("Expires"))
     if result == 3:
         ksr.table_remove(wire.TABLE_ARRIVED, source)
     else:
@@ -195,28 +203,13 @@ def _ring_held_calls(node: Node, device: str, flow: str, now: float) -> list[str
 
 
 def _tell(
-    node: Node,
-    said: str,
-    ts: float,
-    device: str,
-    action: str,
-    code: int,
-    reason: str = "",
-    calls: Sequence[str] = (),
+    node: Node, said: str, ts: float, action: str, code: int, reason: str = "", calls: Sequence[str] = ()
 ) -> None:
     """Send a RegisterEvent: this, and what ``said`` says; what is left out has its default."""
-    event: dict[str, object] = {
-        "v": wire.VERSION,
-        "type": wire.RegisterEvent.type,
-        "ts": ts,
-        "device": device,
-        "action": action,
-        "reply": code,
-        "source": f"{ksr.protocol()}:{ksr.source_address()}:{ksr.source_port()}",
-        "user_agent": ksr.user_agent(),
-    }
-    if calls:
-        event["calls"] = calls
+    source = f"{ksr.protocol()}:{ksr.source_address()}:{ksr.source_port()}"
+    more = f'"calls":{wire.dumps(calls)},' if calls else ""
     if reason:
-        event["reason"] = reason
-    node.events.send_encoded(f"{wire.dumps(event)[:-1]},{said[1:]}")
+        more += f'"reason":{wire.dumps(reason)},'
+    node.events.send_encoded(
+        f'{_EVENT}"ts":{ts!r},"action":"{action}","reply":{code},"source":"{source}",{more}{said[1:]}'
+    )

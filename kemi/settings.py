@@ -56,6 +56,11 @@ class Settings:
         """The port of the socket where held calls wait."""
         return int(self.park.rpartition(":")[2])
 
+    @cached_property
+    def own_route(self) -> str:
+        """How the Route begins that our Record-Route of a call over UDP makes: one that nobody has changed on its way."""
+        return f"<sip:{self.address}:{self.sip_port};lr=on;"
+
     def is_turn_relay(self, address: str, port: int) -> bool:
         """Whether what comes from there was sent by somebody behind our TURN server."""
         return self.turn_lowest <= port <= self.turn_highest and address == self.address

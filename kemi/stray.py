@@ -7,7 +7,6 @@ acknowledge the second one in the wrong dialog, or let it have the audio. So the
 from __future__ import annotations
 
 from kemi import call_mark, contact, ksr
-from kemi.call_mark import Mark
 from kemi.node import Node
 
 # "Call-ID CSeq From-tag" of an INVITE -> the To-tag of the 2xx that was the first. The branch would not do: the answer to a call
@@ -81,7 +80,6 @@ def is_late(branch: int) -> bool:
     return ksr.pv(_WINNER) not in ("", str(branch))
 
 
-def is_stray(mark: Mark) -> bool:
-    """Whether a request within a dialog belongs to a leg that was sent away."""
-    tag = ksr.pv("$ft") if mark.is_device(ksr.pv("$ft")) else ksr.pv("$tt")
-    return bool(ksr.table_get(_STRAY, f"{ksr.call_id()} {tag}"))
+def is_stray(device_tag: str) -> bool:
+    """Whether a request within a dialog belongs to a leg that was sent away; ``device_tag`` is the tag of its device."""
+    return bool(ksr.table_get(_STRAY, f"{ksr.call_id()} {device_tag}"))

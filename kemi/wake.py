@@ -123,11 +123,10 @@ def _cancel(node: Node) -> int:
 
 def failure(node: Node) -> int:
     """Failure route of the park transaction: its deadline has come."""
-    wake_id = ksr.pv(ID)
     if ksr.tm_cancelled():
         return 1
     # Ended first: the reply below comes back to the held call's own transaction, which would take it for the agent's order.
-    end(node, wake_id, "deadline", "")
+    end(node, ksr.pv(ID), "deadline", "")
     ksr.tm_reply(599, NOBODY_WOKE)
     return 1
 

@@ -69,6 +69,9 @@ class Kx(_Module):
     def get_au(self) -> object:
         return self._kamailio.pv.get("$au")
 
+    def get_tuser(self) -> object:
+        return self._kamailio.pv.get("$tU")
+
     def get_ua(self) -> object:
         return self._kamailio.pv.get("$ua")
 
