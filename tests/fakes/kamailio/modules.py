@@ -289,7 +289,7 @@ class Rr(_Module):
 
     def record_route(self) -> int:
         context = self._kamailio.context
-        uri = f"sip:{self._kamailio.address};lr{context.record_route_parameters}"
+        uri = f"sip:{self._kamailio.address};lr=on{context.record_route_parameters}"
         context.edits.append(Edit("append", f"Record-Route: <{uri}>\r\n"))
         context.record_route_parameters = ""
         return 1
