@@ -55,11 +55,12 @@ def speech() -> Callable[[], bytes]:
 
 
 class Attacker:
-    """He sends ``packet()`` to all of ``ports`` every 20 ms, while he is entered; ``rtp_packets`` of audio came back."""
+    """He sends ``packet()`` to all ``ports()`` every 20 ms, while he is entered; ``rtp_packets`` of audio came back from them."""
 
-    def __init__(self, address: str, ports: Iterable[int], packet: Callable[[], bytes]) -> None:
+    def __init__(self, address: str, ports: Callable[[], Iterable[int]], packet: Callable[[], bytes]) -> None:
         self.rtp_packets = 0
-        self._targets = [(address, port) for port in ports]
+        self._address, self._ports = address, ports
+        self._targets: set[tuple[str, int]] = set()
         self._packet = packet
         self._under_way = asyncio.Event()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -85,6 +86,7 @@ class Attacker:
     async def _attack(self) -> None:
         while True:
             packet = self._packet()
+            self._targets |= {(self._address, port) for port in await asyncio.to_thread(self._ports)}
             for target in self._targets:
                 with contextlib.suppress(OSError):
                     self._socket.sendto(packet, target)
@@ -93,5 +95,5 @@ class Attacker:
 
     def _receive(self) -> None:
         with contextlib.suppress(OSError):
-            data = self._socket.recv(2048)
-            self.rtp_packets += len(data) > 100 and data[0] >> 6 == 2
+            data, source = self._socket.recvfrom(2048)
+            self.rtp_packets += source in self._targets and len(data) > 100 and data[0] >> 6 == 2

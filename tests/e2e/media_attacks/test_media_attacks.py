@@ -49,9 +49,19 @@ class BehindNat(Phone):
 
 
 def every_port(scene: Scene, packet: Callable[[], bytes] | None = None) -> Attacker:
-    """One who knows no port, and tries all that are RTP's."""
+    """One who sends to all ports of RTP's that are open: those of this stack, for others may be at work beside it."""
     relay = scene.stack.settings.rtpengine[0]
-    return Attacker(scene.stack.address, range(relay.rtp_min, relay.rtp_max + 1, 2), packet or speech())
+
+    def ports() -> list[int]:
+        queries = [
+            ng.ask(relay.control, relay.ng_port, "query", {"call-id": call}) for call in calls_of(relay)
+        ]
+        medias = [
+            media for query in queries for tag in query.get("tags", {}).values() for media in tag["medias"]
+        ]
+        return [stream["local port"] for media in medias for stream in media["streams"]]
+
+    return Attacker(scene.stack.address, ports, packet or speech())
 
 
 async def test_cve_2023_51275_a_foreign_client_hello_before_the_devices_own(scene: Scene) -> None:
@@ -61,7 +71,7 @@ async def test_cve_2023_51275_a_foreign_client_hello_before_the_devices_own(scen
     outgoing = await alice.call(BOB)
     incoming = await bob.phone.incoming()
     hello = client_hello()
-    async with Attacker(scene.stack.address, media_ports(incoming.request.body), lambda: hello):
+    async with Attacker(scene.stack.address, lambda: media_ports(incoming.request.body), lambda: hello):
         await incoming.ringing()
         incoming.answer()
         await answered(outgoing, incoming)

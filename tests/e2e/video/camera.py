@@ -15,13 +15,15 @@ _RATE = 10  # pictures a second
 
 
 class _Camera(VideoStreamTrack):
-    """Shows one grey."""
+    """Shows one grey, from when ``rolling`` is set."""
 
     def __init__(self) -> None:
         super().__init__()
         self._count = 0
+        self.rolling = asyncio.Event()
 
     async def recv(self) -> av.VideoFrame:
+        await self.rolling.wait()
         await asyncio.sleep(1 / _RATE)
         self._count += 1
         frame = av.VideoFrame(width=160, height=120, format="yuv420p")
@@ -60,6 +62,10 @@ class CameraAudio(WebRtcAudio):
         own = self.peer.localDescription.sdp.encode().partition(b"\nm=video")[2]
         needed += b"a=inactive\r\n" + b"".join(re.findall(rb"^a=rtpmap.*\n", own, re.MULTILINE))
         await super().accept(first + b"".join(section + needed for section in rejected))
+
+    def roll(self) -> None:
+        """Begin to show pictures. The first one is the whole, and must not be lost while the far end is not there yet."""
+        self._camera.rolling.set()
 
     async def seen(self, count: int = 5, within: float = 10.0) -> bool:
         """Whether so many pictures have come."""
