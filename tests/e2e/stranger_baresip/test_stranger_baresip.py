@@ -15,7 +15,7 @@ from tests.e2e.stranger_baresip.baresip import Baresip
 async def echoes(call: Call) -> bool:
     """Whether the other side sends back what it is told: the audio flows both ways."""
     call.audio.send_tone(CALLER_TONE)
-    return await call.audio.heard(CALLER_TONE)
+    return await call.audio.heard(CALLER_TONE, 10)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])

@@ -65,7 +65,7 @@ async def test_a_voice_message_is_told_to_who_is_awake_pushed_to_who_sleeps_and_
     await scene.pushed(mobile)
     log = await stack.eventually(lambda: told(stack, mobile), "the register log tells of the push")
     assert (log.state, log.reason.partition(" ")[0]) == ("voicemail-pushed", "fcm")
-    await mobile.phone.wake()
+    assert (await mobile.phone.wake()).status == 200
     await mobile.phone.until(was_told(mobile.phone, "Voice-Message: 1/0 (0/0)"), what="the lamp")
 
     stack.pbx.empty_mailbox(BOB)
