@@ -360,7 +360,10 @@ def save_binding(uri: str) -> int:
 
     Returns 1 added, 2 refreshed, 3 removed, 4 nothing to store (a query), -1 refused (not answered).
     """
-    return int(KSR.registrar.save_uri(LOCATION, 4, uri))
+    # What was removed stays in memory, expired, until usrloc's next sweep if it is in the database, and then counts as refreshed.
+    bound = is_bound(uri)
+    result = int(KSR.registrar.save_uri(LOCATION, 4, uri))
+    return 1 if result == 2 and not bound else result
 
 
 def is_bound(uri: str) -> bool:

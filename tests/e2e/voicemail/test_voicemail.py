@@ -106,3 +106,24 @@ async def test_what_is_in_the_mailbox_is_known_after_kamailios_restart_and_shown
 
     await mobile.phone.wake()
     await mobile.phone.until(was_told(mobile.phone, "Voice-Message: 1/0 (0/0)"), what="the lamp")
+
+
+async def test_a_phone_that_left_and_is_back_at_once_is_there_anew(scene: Scene) -> None:
+    stack = scene.stack
+    await scene.extension()
+    mobile = await scene.awake("Bob's phone", provider="fcm")
+
+    def written_down() -> bool:
+        with closing(sqlite3.connect(stack.settings.location_db)) as database:
+            found = database.execute("SELECT 1 FROM location WHERE username = ?", [mobile.id]).fetchone()
+            return found is not None
+
+    await stack.eventually(written_down, "Kamailio has written the binding down")
+    stack.pbx.leave_message(BOB)
+    await mobile.phone.until(was_told(mobile.phone, "Voice-Message: 1/0 (0/0)"), what="the lamp")
+    before = len(summaries(mobile.phone))
+
+    await mobile.phone.unregister()
+    assert (await mobile.phone.register()).status == 200
+
+    await mobile.phone.until(lambda: len(summaries(mobile.phone)) > before, what="the lamp, anew")
