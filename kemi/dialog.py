@@ -75,7 +75,7 @@ def request(node: Node) -> int:
 def _tell_of_media(node: Node, mark: Mark) -> None:
     sender, other = ksr.pv("$ft"), ksr.pv("$tt")
     device, pbx = (sender, other) if mark.is_device(sender) else (other, sender)
-    node.events.send(wire.MediaEndEvent(time.time(), mark.call, ksr.pv("$ci"), device, pbx))
+    node.events.send(wire.MediaEndEvent(time.time(), mark.call, ksr.call_id(), device, pbx))
 
 
 def _mend_route(node: Node) -> None:

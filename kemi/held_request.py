@@ -60,7 +60,7 @@ def send(node: Node, call: str, reply_route: str) -> int:
 
 
 def _put_aside(node: Node) -> bool:
-    device, call, method = ksr.pv(_DEVICE), ksr.pv(_CALL), ksr.pv("$rm")
+    device, call, method = ksr.pv(_DEVICE), ksr.pv(_CALL), ksr.method()
     document = devices.get(device)
     order = {
         "call": call,

@@ -469,11 +469,6 @@ def table_remove(table: str, key: str) -> None:
     KSR.htable.sht_rm(table, key)
 
 
-def table_clear(table: str) -> None:
-    """Remove everything."""
-    KSR.htable.sht_reset(table)
-
-
 def table_lock(table: str, key: str) -> None:
     """Take the lock of the slot that holds ``key``; held for microseconds, always released in ``finally``."""
     KSR.htable.sht_lock(table, key)

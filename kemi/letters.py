@@ -124,7 +124,7 @@ def go_on(node: Node) -> int:
         return 1
     if target:
         ksr.set_ruri(target)
-        node.events.call(ksr.pv(_CALL), "request-out", device=device, reason=ksr.pv("$rm"))
+        node.events.call(ksr.pv(_CALL), "request-out", device=device, reason=ksr.method())
     else:
         node.events.call(ksr.pv(_CALL), "message-out", device=device)
     if not ksr.tm_relay():
@@ -134,7 +134,7 @@ def go_on(node: Node) -> int:
 
 def reply(node: Node) -> int:
     """Reply route of a copy that was held: its device has answered."""
-    code = ksr.pv_int("$rs")
+    code = ksr.status()
     if ksr.pv(_TARGET):
         trust.remove_claims()
         if 100 < code < 300:

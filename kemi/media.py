@@ -51,7 +51,7 @@ def leg_of_sender(setting: str) -> Leg:
     """What the device takes that has sent this request: what it describes, else as its setting and its transport say."""
     if ksr.has_sdp():
         return media_profile.leg_of(sdp.read(ksr.body()))
-    return media_profile.leg_of_device(setting, ksr.pv("$pr").lower())
+    return media_profile.leg_of_device(setting, ksr.protocol())
 
 
 def offer_on_branch(branch: int, terms: Terms, to_device: bool, webrtc: bool = True) -> str:
@@ -137,8 +137,8 @@ def _answer(flags: str) -> None:
 
 
 def _sources(body: str) -> str:
-    port = ksr.pv_int("$sp") if ksr.pv("$pr").lower() == "udp" else 0
-    return media_profile.sources(sdp.read(body), ksr.pv("$si"), port, ksr.header("Contact"))
+    port = ksr.source_port() if ksr.protocol() == "udp" else 0
+    return media_profile.sources(sdp.read(body), ksr.source_address(), port, ksr.header("Contact"))
 
 
 def _name_branch(branch: int) -> None:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import random
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 from kemi import documents, ksr, projection, registrar_state, wire
-from kemi.contact import transport_of
 from kemi.documents import lines
 from kemi.node import Node
 from kemi.registrar_agenda import NEVER
+from kemi.registrar_message import PREFIX, Writer
 from kemi.registrar_pacing import Pace, Pbx
 from kemi.registrar_reply import Reply
 from kemi.registrar_state import SEND, Account
 from kemi.registrar_transaction import Register, UnderWay
 
 QUEUE = "registrar"
-_PREFIX = "nb-"
 _clock = time.time
 _REFUSED_LATELY_S = 900.0
 _SILENCE = ("no-answer", "not-sent", "suspected-ban")
@@ -33,11 +30,11 @@ _SPEAKS_FOR_PBX_S = 10.0  # a 503 is taken for the whole PBX's when nobody was a
 
 def take_reply(node: Node) -> None:
     """In a SIP worker: hand the reply to a REGISTER of ours to the process that owns it."""
-    call_id = ksr.pv("$ci")
-    if not call_id.startswith(_PREFIX):
+    call_id = ksr.call_id()
+    if not call_id.startswith(PREFIX):
         return
     ksr.drop()  # it belongs to no transaction of Kamailio's
-    code = ksr.pv_int("$rs")
+    code = ksr.status()
     reason = contacts = challenge = extra = info = route = ""
     if code < 300:
         # Refreshes are most of what comes: nothing is asked for that is not there.
@@ -58,15 +55,6 @@ def take_reply(node: Node) -> None:
     ksr.queue_add(QUEUE, call_id, reply.encode())
 
 
-class _Way(NamedTuple):
-    """What all REGISTERs to one next hop have in common: our socket, Via as far as the branch, Contact from the ``@`` on."""
-
-    socket: str
-    via: str
-    contact: str
-    reliable: bool
-
-
 class Registrar:
     """All registrations of this edge. ``kept`` gives the UpstreamDoc (as JSON, or ``""``) of a connection from before."""
 
@@ -76,8 +64,8 @@ class Registrar:
         self._overall = Pace(node.settings.registers_per_second, now)
         self._overall.rate = self._overall.fastest
         self._accounts: dict[str, Account] = {}
-        self._keyed = hashlib.blake2b(key=node.key, digest_size=10)
-        self._ways: dict[str, _Way] = {}  # next hop -> how it is reached
+        settings = node.settings
+        self._writer = Writer(node.key, settings.address, settings.sip_port, settings.tls_port)
         self._pbxs: dict[str, Pbx] = {}
         self._accepted_at: dict[str, float] = {}  # next hop -> when it last accepted anybody
         self._refused_at: dict[str, float] = {}  # next hop -> when it last refused anybody for good
@@ -180,7 +168,7 @@ class Registrar:
 
     def _reply(self, call_id: str, text: str, now: float) -> None:
         reply = Reply.decode(text)
-        account = self._accounts.get(call_id.removeprefix(_PREFIX).rpartition("-")[0])
+        account = self._accounts.get(call_id.removeprefix(PREFIX).rpartition("-")[0])
         if account is None or not account.in_flight or account.cseq != reply.cseq:
             return
         if reply.code < 200:
@@ -393,55 +381,10 @@ class Registrar:
     def _send(self, account: Account, hop: str, pbx: Pbx, now: float) -> None:
         account.sending(hop, now)
         pbx.in_flight += 1
-        way = self._ways.get(hop) or self._way(hop)
-        register = Register(account.id, account.cseq, hop, way.socket, self._text(account, way, now))
-        self._under_way.sent(register, way.reliable, now)
-        if not ksr.send(hop, way.socket, register.text):
+        register = self._writer.write(account, hop, now)
+        self._under_way.sent(register, now)
+        if not ksr.send(hop, register.socket, register.text):
             self._silence(account, "not-sent", now)
-
-    def _way(self, hop: str) -> _Way:
-        settings = self._node.settings
-        transport = transport_of(hop)
-        at = f"{settings.address}:{settings.tls_port if transport == 'tls' else settings.sip_port}"
-        way = _Way(
-            socket=f"{transport}:{at}",
-            via=f"Via: SIP/2.0/{transport.upper()} {at};branch=z9hG4bK",
-            contact=f"@{at}>" if transport == "udp" else f"@{at};transport={transport}>",
-            reliable=transport != "udp",
-        )
-        self._ways[hop] = way
-        return way
-
-    def _text(self, account: Account, way: _Way, now: float) -> str:
-        identity = self._identity(account.id)
-        contacts = account.takeover.lines(now) if account.takeover else None
-        if contacts is None:
-            expires = 0 if account.leaving else account.expires
-            contact = f"Contact: <sip:{account.id}{way.contact}\r\nExpires: {expires}\r\n"
-        else:
-            contact = "".join(f"{line}\r\n" for line in contacts)
-        uri = f"sip:{account.domain}"
-        # One number for the transaction and for the digest: a connection that went and came may begin with a CSeq it had before.
-        unique = f"{random.getrandbits(64):016x}"
-        credential = account.credential(uri, unique)
-        if credential:
-            contact += f"{credential}\r\n"
-        return (
-            f"REGISTER {uri} SIP/2.0\r\n"
-            f"{way.via}{unique}\r\n"
-            f"From: <sip:{account.user}@{account.domain}>;tag={identity[12:]}\r\n"
-            f"To: <sip:{account.user}@{account.domain}>\r\n"
-            f"Call-ID: {_PREFIX}{account.id}-{identity[:12]}\r\n"
-            f"CSeq: {account.cseq} REGISTER\r\n"
-            f"{contact}"
-            "Max-Forwards: 70\r\nUser-Agent: Nightbell\r\nContent-Length: 0\r\n\r\n"
-        )
-
-    def _identity(self, connection: str) -> str:
-        """Call-ID and tag follow from the connection: nothing is lost that a PBX could notice, whatever is killed."""
-        digest = self._keyed.copy()
-        digest.update(connection.encode())
-        return digest.hexdigest()
 
 
 _registrar: Registrar | None = None

@@ -15,12 +15,16 @@ _AGAIN_S = (0.5, 1.0, 2.0)  # timer E: pauses between two copies, over UDP
 
 
 class Register(NamedTuple):
-    """A REGISTER as it left. ``cseq`` tells it from every other one of its account."""
+    """A REGISTER as it left.
+
+    ``cseq`` tells it from every other one of its account; ``reliable``: its transport sees to its arrival.
+    """
 
     account: str
     cseq: int
     hop: str
     socket: str
+    reliable: bool
     text: str
 
 
@@ -35,9 +39,9 @@ class UnderWay:
         self._copies: list[tuple[float, _Line]] = [(pause, deque()) for pause in (*_AGAIN_S, last)]
         self._once: _Line = deque()
 
-    def sent(self, register: Register, reliable: bool, now: float) -> None:
-        """A REGISTER has left; ``reliable``: by a transport that sees to its arrival."""
-        if reliable:
+    def sent(self, register: Register, now: float) -> None:
+        """A REGISTER has left."""
+        if register.reliable:
             self._once.append((now + GIVEN_UP_S, register))
         else:
             pause, line = self._copies[0]

@@ -49,7 +49,7 @@ def _key() -> str:
 
 def _send(node: Node, method: str, number: int) -> None:
     """Send a request in the dialog of the reply at hand, back along the way it came."""
-    transport = ksr.protocol().lower()
+    transport = ksr.protocol()
     ksr.tm_send(
         method,
         contact.parse(ksr.header("Contact")).uri,

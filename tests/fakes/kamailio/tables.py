@@ -35,10 +35,6 @@ class HashTables:
     def sht_setxs(self, table: str, key: str, value: str, seconds: int) -> int:
         return self.sht_sets(table, key, value)
 
-    def sht_reset(self, table: str) -> int:
-        self.tables[table] = {}
-        return 1
-
     def sht_lock(self, table: str, key: str) -> int:
         if (table, key) in self.locked:
             raise ScriptError(f"slot of {table}[{key}] is locked already: the worker would wait for itself")

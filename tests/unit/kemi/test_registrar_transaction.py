@@ -5,7 +5,7 @@ from __future__ import annotations
 from kemi.registrar_transaction import GIVEN_UP_S, Register, UnderWay
 from tests.unit.kemi.pbx import NOW
 
-ONE = Register("c1", 7, "sip:192.0.2.7", "udp:127.0.7.1:5060", "REGISTER")
+ONE = Register("c1", 7, "sip:192.0.2.7", "udp:127.0.7.1:5060", False, "REGISTER")
 OTHER = ONE._replace(account="c2")
 
 
@@ -24,7 +24,7 @@ def watch(
 
 def test_what_nobody_answers_is_sent_again_at_growing_pauses_and_given_up() -> None:
     way = UnderWay()
-    way.sent(ONE, reliable=False, now=NOW)
+    way.sent(ONE, now=NOW)
     seen = watch(way)
     assert [who for _, who in seen] == ["c1", "c1", "c1", "lost c1"]
     for (at, _), due in zip(seen, [0.5, 1.5, 3.5, GIVEN_UP_S], strict=True):
@@ -33,7 +33,7 @@ def test_what_nobody_answers_is_sent_again_at_growing_pauses_and_given_up() -> N
 
 def test_a_reliable_transport_sends_it_once() -> None:
     way = UnderWay()
-    way.sent(ONE, reliable=True, now=NOW)
+    way.sent(ONE._replace(reliable=True), now=NOW)
     ((at, who),) = watch(way)
     assert who == "lost c1"
     assert GIVEN_UP_S <= at <= GIVEN_UP_S + 0.03
@@ -41,14 +41,14 @@ def test_a_reliable_transport_sends_it_once() -> None:
 
 def test_what_was_answered_is_let_alone() -> None:
     way = UnderWay()
-    way.sent(ONE, reliable=False, now=NOW)
-    way.sent(OTHER, reliable=False, now=NOW)
+    way.sent(ONE, now=NOW)
+    way.sent(OTHER, now=NOW)
     assert [who for _, who in watch(way, {"c1": 0.4, "c2": 1.0})] == ["c2"]
 
 
 def test_who_looks_late_sends_one_copy_and_gives_up_in_time() -> None:
     way = UnderWay()
-    way.sent(ONE, reliable=False, now=NOW)
+    way.sent(ONE, now=NOW)
     assert way.due(NOW + 4.9, lambda _: True) == ([ONE], [])
     assert way.due(NOW + GIVEN_UP_S, lambda _: True) == ([], [ONE])
     assert way.due(NOW + 60, lambda _: True) == ([], [])
@@ -56,5 +56,5 @@ def test_who_looks_late_sends_one_copy_and_gives_up_in_time() -> None:
 
 def test_who_looks_much_too_late_gives_up_without_another_copy() -> None:
     way = UnderWay()
-    way.sent(ONE, reliable=False, now=NOW)
+    way.sent(ONE, now=NOW)
     assert way.due(NOW + 60, lambda _: True) == ([], [ONE])
