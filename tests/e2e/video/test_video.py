@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -28,14 +30,16 @@ def streams(body: bytes) -> list[tuple[bytes, bool]]:
     return [(kind, port != b"0") for kind, port in re.findall(rb"^m=(\w+) (\d+)", body, re.MULTILINE)]
 
 
-async def test_two_browsers_see_each_other_through_the_pbx(scene: Scene) -> None:
+@asynccontextmanager
+async def two_cameras(scene: Scene, **options: str) -> AsyncIterator[tuple[CameraAudio, CameraAudio]]:
+    """Bob's browser in a call with Carol's, each with a camera, through connections with these options."""
     stack = scene.stack
     with (
         pbx_set(stack.pbx, BOB, "endpoint", allow="!all,ulaw,vp8", max_video_streams=1),
         pbx_set(stack.pbx, CAROL, "endpoint", allow="!all,ulaw,vp8", max_video_streams=1),
     ):
-        await scene.extension()
-        hers = await stack.add_connection(CAROL, "carol")
+        await scene.extension(**options)
+        hers = await stack.add_connection(CAROL, "carol", **options)
         await stack.wait_registered(hers)
         bob = await scene.awake("Bob's browser", transport="wss", kind=CameraPhone)
         carol = await scene.awake("Carol's browser", transport="wss", kind=CameraPhone, person="carol")
@@ -46,10 +50,15 @@ async def test_two_browsers_see_each_other_through_the_pbx(scene: Scene) -> None
         assert isinstance(incoming.audio, CameraAudio)
         outgoing.audio.roll()
         incoming.audio.roll()
-        assert await incoming.audio.seen()
-        assert await outgoing.audio.seen()
+        yield outgoing.audio, incoming.audio
         await hang_up(outgoing, incoming)
-    await nothing_relayed(stack)
+
+
+async def test_two_browsers_see_each_other_through_the_pbx(scene: Scene) -> None:
+    async with two_cameras(scene) as (bobs, carols):
+        assert await carols.seen()
+        assert await bobs.seen()
+    await nothing_relayed(scene.stack)
 
 
 async def test_pictures_are_dropped_when_the_pbx_wants_none(scene: Scene) -> None:
@@ -66,24 +75,8 @@ async def test_pictures_are_dropped_when_the_pbx_wants_none(scene: Scene) -> Non
 
 
 async def test_a_policy_of_audio_codecs_leaves_the_pictures_alone(scene: Scene) -> None:
-    stack = scene.stack
-    with (
-        pbx_set(stack.pbx, BOB, "endpoint", allow="!all,ulaw,vp8", max_video_streams=1),
-        pbx_set(stack.pbx, CAROL, "endpoint", allow="!all,ulaw,vp8", max_video_streams=1),
-    ):
-        await scene.extension(codecs="PCMU")
-        hers = await stack.add_connection(CAROL, "carol", codecs="PCMU")
-        await stack.wait_registered(hers)
-        bob = await scene.awake("Bob's browser", transport="wss", kind=CameraPhone)
-        carol = await scene.awake("Carol's browser", transport="wss", kind=CameraPhone, person="carol")
-        outgoing, incoming = await bob.phone.call(CAROL), await carol.phone.incoming()
-        await answered(outgoing, incoming)
-        await assert_they_hear_each_other(outgoing, incoming)
-        assert isinstance(outgoing.audio, CameraAudio)
-        assert isinstance(incoming.audio, CameraAudio)
-        outgoing.audio.roll()
-        assert await incoming.audio.seen()
-        await hang_up(outgoing, incoming)
+    async with two_cameras(scene, codecs="PCMU") as (_, carols):
+        assert await carols.seen()
 
 
 FAX = "m=image 4000 udptl t38\r\na=T38FaxVersion:0\r\na=T38FaxUdpEC:t38UDPRedundancy\r\n"
