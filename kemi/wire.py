@@ -46,7 +46,7 @@ TABLE_ACKED = "acked"  # wake id -> incarnation of the edge agent that has taken
 TABLE_AGENT = "agent"  # "boot" -> incarnation of the edge agent that is alive now
 
 
-TABLE_BYES = "byes"  # Call-ID -> Bye that Kamailio is to send for the edge agent
+TABLE_BYES = "byes"  # side and Call-ID -> Bye that Kamailio is to send for the edge agent
 TABLE_FALLBACK = "fallback"  # address of record -> references of its calls whose fallback is being tried
 
 HEADER_ERRAND = "X-Nightbell-Errand"  # on an INVITE that Nightbell sends to itself: a sealed Errand

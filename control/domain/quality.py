@@ -24,6 +24,20 @@ class Side(StrEnum):
         return "the device" if self is Side.DEVICE else "the PBX"
 
 
+class Obstacle(StrEnum):
+    """What keeps all audio from a side that speaks WebRTC, in both directions."""
+
+    NONE = ""
+    ICE = "ice"  # RFC 8445
+    DTLS = "dtls"  # RFC 5763
+
+    def words(self, side: Side) -> str:
+        """What it is, within a sentence."""
+        if self is Obstacle.ICE:
+            return f"no way to {side.words} was found (ICE)"
+        return f"no keys were agreed on with {side.words} (DTLS)"
+
+
 class Audio(StrEnum):
     """How the audio of a call was."""
 
@@ -55,6 +69,7 @@ class Leg:
     """One side. ``packets`` of audio came from it, the last one ``quiet`` seconds before the end.
 
     ``sends``: at the end it was not on hold. ``codec`` is empty when nothing came; ``heard`` None when it made no reports.
+    ``obstacle``: why nothing came, nor went there.
     """
 
     side: Side
@@ -63,6 +78,7 @@ class Leg:
     quiet: float = 0.0
     sends: bool = True
     heard: Heard | None = None
+    obstacle: Obstacle = Obstacle.NONE
 
 
 @dataclass(frozen=True)
@@ -91,6 +107,9 @@ def judge(quality: Quality, talked: float) -> Verdict:
     silent = [leg.side.words for leg in quality.legs if not leg.packets]
     if silent and talked < _TOO_SHORT:
         return Verdict(Audio.UNKNOWN, "The call was too short to tell how its audio was.")
+    obstacles = [leg.obstacle.words(leg.side) for leg in quality.legs if leg.obstacle]
+    if obstacles:
+        return Verdict(Audio.MISSING, f"No audio: {' and '.join(obstacles)}.")
     if len(silent) == 2:
         return Verdict(Audio.MISSING, "No audio: neither the device nor the PBX sent anything.")
     if silent:

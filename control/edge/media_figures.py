@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from control.domain.quality import Heard, Leg, Quality, Side
+from control.domain.quality import Heard, Leg, Obstacle, Quality, Side
 
 _US_IN_MS = 1000.0
 
@@ -28,12 +28,16 @@ def read(answer: Mapping[str, Any], device_tag: str, pbx_tag: str, ended_at: flo
 
 @dataclass(frozen=True)
 class Talk:
-    """A call under way: how many packets of audio it has had from both sides, and whether one of them is on hold."""
+    """A call under way: how many packets of audio it has had from both sides, and whether one of them is on hold.
+
+    ``obstacle`` is of the side, if there is one, that no audio has reached or can reach.
+    """
 
     caller: str  # the tags of the two sides
     callee: str
     packets: int
     held: bool
+    obstacle: Obstacle = Obstacle.NONE
 
 
 def talk(answer: Mapping[str, Any]) -> Talk | None:
@@ -53,7 +57,23 @@ def talk(answer: Mapping[str, Any]) -> Talk | None:
 
 def _talk(caller: str, callee: str, medias: list[Mapping[str, Any]]) -> Talk:
     packets = sum(_packets(stream) for stream in _streams(medias))
-    return Talk(caller, callee, packets, any(not {"send", "recv"} <= set(media["flags"]) for media in medias))
+    held = any(not {"send", "recv"} <= set(media["flags"]) for media in medias)
+    return Talk(caller, callee, packets, held, _obstacle(medias))
+
+
+def _obstacle(medias: Iterable[Mapping[str, Any]]) -> Obstacle:
+    """What keeps audio from a side by WebRTC that has never been heard.
+
+    The last thing that comes about is that the fingerprint is verified (a fact of rtpengine's own). Before ICE has found a way
+    rtpengine sends nothing that it counts; after it, DTLS.
+    """
+    for media in medias:
+        streams = list(_streams([media]))
+        came_about = any("DTLS fingerprint verified" in s["flags"] or _packets(s) for s in streams)
+        if "DTLS-SRTP" in media["flags"] and streams and not came_about:
+            sent = sum(int(stream["stats_out"]["packets"]) for stream in streams if "stats_out" in stream)
+            return Obstacle.DTLS if sent else Obstacle.ICE
+    return Obstacle.NONE
 
 
 def _audio(tag: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -72,6 +92,7 @@ def _leg(side: Side, tag: Mapping[str, Any], reports: Mapping[str, Any], ended_a
         quiet=max(0.0, round(ended_at - last, 1)) if packets else 0.0,
         sends=any("recv" in media.get("flags", ()) for media in medias),
         heard=_heard(reports, streams),
+        obstacle=_obstacle(medias),
     )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from control.domain.errors import AmbiguousError, NotFoundError
 from control.domain.journal import UNDER_WAY, CallFilter, CallHead, Step, fold, read_cursor
-from control.domain.quality import Heard, Leg, Quality, Side
+from control.domain.quality import Heard, Leg, Obstacle, Quality, Side
 from control.domain.story import Story, tell
 from control.domain.text import all_printable, printable
 from control.store.models import Call, CallAudio, CallStep, Connection
@@ -204,7 +204,7 @@ def _leg(side: Side, row: CallAudio) -> Leg:
     heard = json.loads(row.heard) if row.heard else None
     if heard is not None:
         heard = Heard(**heard | {"course": tuple(heard["course"])})
-    return Leg(side, row.packets, row.codec, row.quiet, row.sends, heard)
+    return Leg(side, row.packets, row.codec, row.quiet, row.sends, heard, Obstacle(row.obstacle))
 
 
 def _leg_values(call: str, leg: Leg) -> dict[str, Any]:
@@ -216,4 +216,5 @@ def _leg_values(call: str, leg: Leg) -> dict[str, Any]:
         "quiet": leg.quiet,
         "sends": leg.sends,
         "heard": json.dumps(asdict(leg.heard), separators=(",", ":")) if leg.heard else "",
+        "obstacle": leg.obstacle.value,
     }

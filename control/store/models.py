@@ -337,6 +337,7 @@ class CallAudio(Base):
     quiet: Mapped[float]
     sends: Mapped[bool]
     heard: Mapped[str]
+    obstacle: Mapped[str] = mapped_column(String(8))
 
 
 class Wake(Base):

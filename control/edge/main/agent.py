@@ -125,6 +125,7 @@ class Agent:
         self._silence = SilenceWatch(
             relays,
             settings.edge.silence,
+            domain=edge.domain,
             hang_up=partial(hang_up, self._rpc),
             remember=self._recorder.put,
             media_ended=self._media.ended,

@@ -89,7 +89,9 @@ class _Caller:
         self._device.sendto(_in_dialog(b"BYE", done, self._phone, at, number), self._edge)
         bye = sides.receive(self._pbx, lambda m: m.startswith(b"BYE "))
         self._pbx.sendto(sip.answer(bye, b"200 OK"), self._edge)
-        sides.receive(self._device, lambda m: sip.status(m) == 200)  # else it passes for the next call's answer
+        sides.receive(
+            self._device, lambda m: sip.status(m) == 200
+        )  # else it passes for the next call's answer
         return (heard - began) * 1000
 
     def _at_the_pbx(self) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo.phone import Call
+from demo.phone import Call, Phone
 from demo.stack import Stack
 from tests.e2e.relay import nothing_relayed
 from tests.e2e.scene import ALICE, BOB, Handset, Scene, answered, assert_they_hear_each_other
@@ -41,9 +41,15 @@ async def talk(scene: Scene, bob: Handset, *, calls: bool) -> tuple[Call, Call]:
 
 
 @pytest.mark.parametrize("calls", [True, False], ids=["calls", "is called"])
-async def test_s5_a_call_without_audio_is_ended_and_says_why(scene: Scene, calls: bool) -> None:
+@pytest.mark.parametrize(
+    ("kind", "transport"), [(Phone, "udp"), (WebRtcPhone, "wss")], ids=["phone", "browser"]
+)
+async def test_s5_a_call_without_audio_is_ended_and_says_why(
+    scene: Scene, kind: type[Phone], transport: str, calls: bool
+) -> None:
     await scene.extension()
-    ours, theirs = await talk(scene, await scene.awake("phone"), calls=calls)
+    bob = await scene.awake("phone", kind=kind, transport=transport)
+    ours, theirs = await talk(scene, bob, calls=calls)
 
     ours.audio.never_send()
     await asyncio.sleep(2 * SILENCE)

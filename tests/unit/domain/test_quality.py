@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from control.domain.quality import Audio, Heard, Leg, Quality, Side, judge
+from control.domain.quality import Audio, Heard, Leg, Obstacle, Quality, Side, judge
 
 FINE = Heard(mos=4.3, mos_lowest=4.1, loss=0.2, jitter=3.0, round_trip=40.0)
 DEVICE = Leg(Side.DEVICE, 500, "opus/48000/2", heard=FINE)
@@ -28,6 +28,24 @@ SILENT_DEVICE, SILENT_PBX = Leg(Side.DEVICE, 0), Leg(Side.PBX, 0)
         ),
         (
             Quality(DEVICE, SILENT_PBX),
+            0.4,
+            Audio.UNKNOWN,
+            "The call was too short to tell how its audio was.",
+        ),
+        (
+            Quality(replace(SILENT_DEVICE, obstacle=Obstacle.ICE), PBX),
+            10.0,
+            Audio.MISSING,
+            "No audio: no way to the device was found (ICE).",
+        ),
+        (
+            Quality(replace(SILENT_DEVICE, obstacle=Obstacle.DTLS), SILENT_PBX),
+            10.0,
+            Audio.MISSING,
+            "No audio: no keys were agreed on with the device (DTLS).",
+        ),
+        (
+            Quality(replace(SILENT_DEVICE, obstacle=Obstacle.ICE), PBX),
             0.4,
             Audio.UNKNOWN,
             "The call was too short to tell how its audio was.",

@@ -10,7 +10,7 @@ import pytest
 
 from control.domain.journal import Step
 from control.edge.errors import MediaRelayError, RelayRefusedError, RpcRefusedError
-from control.edge.hang_up import hang_up
+from control.edge.hang_up import Sides, hang_up
 from control.edge.media_figures import talk
 from control.edge.rtpengine import Rtpengine
 from control.edge.silence_watch import SilenceWatch
@@ -56,12 +56,13 @@ class Watched:
 
     def __init__(self, limit: float = LIMIT) -> None:
         self.relay, self.time = Relay(), 0.0
-        self.ended: list[tuple[str, str, str]] = []
+        self.ended: list[tuple[str, Sides]] = []
         self.steps: list[Step] = []
         self.media: list[MediaEndEvent] = []
         self.watch = SilenceWatch(
             [self.relay],
             limit,
+            domain="nightbell.test",
             hang_up=self._hang_up,
             remember=self.steps.append,
             media_ended=self.media.append,
@@ -69,11 +70,12 @@ class Watched:
             clock=lambda: self.time,
         )
 
-    async def _hang_up(self, call: str, caller: str, callee: str) -> None:
-        self.ended.append((call, caller, callee))
+    async def _hang_up(self, call: str, sides: Sides) -> None:
+        self.ended.append((call, sides))
 
-    def step(self, step: str, direction: str = "in") -> None:
-        self.watch.step(CallEvent(self.time, "c1", step, direction=direction, sip_call_id="the-call"))
+    def step(self, step: str, direction: str = "in", device: str = "") -> None:
+        event = CallEvent(self.time, "c1", step, device=device, direction=direction, sip_call_id="the-call")
+        self.watch.step(event)
 
     async def after(self, seconds: float) -> None:
         self.time += seconds
@@ -84,7 +86,7 @@ class Watched:
 def watched() -> Watched:
     found = Watched()
     found.step("invite-in")
-    found.step("answered")
+    found.step("answered", device="bob-x")
     return found
 
 
@@ -93,7 +95,7 @@ async def test_s5_silence_on_both_sides_ends_the_call_and_says_so(watched: Watch
     await watched.after(LIMIT - 1)
     assert watched.ended == []
     await watched.after(1)
-    assert watched.ended == [("the-call", "ft", "tt")]
+    assert watched.ended == [("the-call", Sides("ft", "tt", "bob-x@nightbell.test"))]
     (step,) = watched.steps
     assert (step.call, step.step, step.reason) == ("c1", "bye", "no audio from either side for 60 s")
     (media,) = watched.media
@@ -106,6 +108,55 @@ async def test_s5_one_packet_more_and_it_goes_on(watched: Watched) -> None:
     for packets in range(101, 105):
         watched.relay.says = answer(packets)
         await watched.after(LIMIT - 1)
+    assert watched.ended == []
+
+
+async def test_s5_the_device_that_calls_is_named_when_it_is_ended() -> None:
+    watched = Watched()
+    watched.step("invite-in", direction="out", device="bob-x")
+    watched.step("answered")
+    await watched.after(0)
+    await watched.after(LIMIT)
+    assert watched.ended == [("the-call", Sides("ft", "tt", "bob-x@nightbell.test", True))]
+    assert [(m.device_tag, m.pbx_tag) for m in watched.media] == [("ft", "tt")]
+
+
+def webrtc(packets: int, *, keys: bool = False, sent: int = 0, held: bool = False) -> dict[str, Any]:
+    """The same with a device by WebRTC, from which nothing comes, and so many packets of the PBX's."""
+    found = answer(packets, held)
+    (media,) = found["tags"]["tt"]["medias"]
+    media["flags"] += ["DTLS-SRTP", "ICE"]
+    for stream in media["streams"]:
+        stream["stats"]["packets"] = 0
+        stream["stats_out"] = {"packets": sent}
+        if keys:
+            stream["flags"].append("DTLS fingerprint verified")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [(0, "no way to the device was found (ICE)"), (2, "no keys were agreed on with the device (DTLS)")],
+)
+async def test_s5_webrtc_that_does_not_come_about_ends_the_call_though_the_pbx_goes_on_sending(
+    watched: Watched, sent: int, why: str
+) -> None:
+    for packets in range(100, 105):
+        watched.relay.says = webrtc(packets, sent=sent)
+        await watched.after(LIMIT / 6)
+    assert watched.ended == []
+    await watched.after(LIMIT / 6)
+    assert len(watched.ended) == 1
+    assert [step.reason for step in watched.steps] == [f"{why} for 60 s"]
+
+
+@pytest.mark.parametrize("state", [{"keys": True}, {"held": True}])
+async def test_s5_a_device_by_webrtc_that_has_come_about_or_is_on_hold_may_be_silent(
+    watched: Watched, state: dict[str, bool]
+) -> None:
+    for packets in range(100, 110):
+        watched.relay.says = webrtc(packets, **state)
+        await watched.after(LIMIT / 6)
     assert watched.ended == []
 
 
@@ -162,10 +213,11 @@ def test_what_is_no_answered_call_is_none(broken: dict[str, Any]) -> None:
 
 
 class Kamailio:
-    """Knows one dialog."""
+    """Knows one dialog, and where Bob's device is if ``bound`` says so."""
 
-    def __init__(self, variables: list[dict[str, str]], routes: str = "") -> None:
+    def __init__(self, variables: list[dict[str, str]], routes: str = "", bound: Any = None) -> None:
         self.orders: list[tuple[str | int, ...]] = []
+        self._bound = bound
         leg = {"route_set": routes, "socket": "udp:127.0.7.1:5060"}
         self._known: dict[str, Any] = {
             "call-id": "the-call",
@@ -180,39 +232,71 @@ class Kamailio:
         self.orders.append((method, *params))
 
     async def call(self, method: str, *params: str | int) -> Any:
-        assert method == "dlg.dlg_list"
-        if params != ("the-call", "b"):
-            raise RpcRefusedError(404, "Dialog not found")
-        return self._known
+        if (method, *params) == ("dlg.dlg_list", "the-call", "b"):
+            return self._known
+        if self._bound and (method, *params) == ("ul.lookup", "location", "bob-x@nightbell.test"):
+            return {"Contacts": [{"Contact": self._bound}]}
+        raise RpcRefusedError(404, "not found")
 
-
-TERMINATE = ("dlg.terminate_dlg", "the-call", "b", "a")
+    def byes(self) -> dict[str, Bye]:
+        """What was ordered, by its key, the dialog being over at the end."""
+        *orders, last = self.orders
+        assert last == ("dlg.set_state", "the-call", "b", "a", 5)
+        assert {order[:2] for order in orders} == {("htable.sets", TABLE_BYES)}
+        return {str(key): Bye.decode(str(text)) for _, _, key, text in orders}
 
 
 async def test_s5_both_sides_get_a_bye() -> None:
     kamailio = Kamailio([{"other": "x"}])
-    await hang_up(kamailio, "the-call", "b", "a")
-    assert kamailio.orders == [TERMINATE]
+    await hang_up(kamailio, "the-call", Sides("b", "a"))
+    byes = kamailio.byes()
+    assert list(byes) == ["caller the-call", "callee the-call"]
+    assert byes["caller the-call"] == Bye(
+        "sip:bob@192.0.2.9",
+        "sip:bob@192.0.2.9",
+        "udp:127.0.7.1:5060",
+        "From: <sip:1001@nightbell.test>;tag=a\r\nTo: <sip:bob@nightbell.test>;tag=b\r\nCall-ID: the-call\r\nCSeq: 1 BYE\r\n",
+    )
+    assert "From: <sip:bob@nightbell.test>;tag=b\r\n" in byes["callee the-call"].headers
+    assert "CSeq: 3 BYE\r\n" in byes["callee the-call"].headers
 
 
 @pytest.mark.parametrize(
     ("routes", "next_hop"),
     [("", "sip:192.0.2.7:5060"), ("<sip:192.0.2.1;lr>,<sip:192.0.2.2;lr>", "sip:192.0.2.1;lr")],
 )
-async def test_s5_a_pbx_that_has_challenged_is_told_with_the_number_it_expects(
+async def test_s1_a_pbx_that_has_challenged_is_told_with_the_number_it_expects(
     routes: str, next_hop: str
 ) -> None:
     kamailio = Kamailio([{"cseq_diff": "1"}], routes)
-    await hang_up(kamailio, "the-call", "b", "a")
-    (order, table, key, text), last = kamailio.orders
-    assert (order, table, key, last) == ("htable.sets", TABLE_BYES, "the-call", TERMINATE)
-    bye = Bye.decode(str(text))
+    await hang_up(kamailio, "the-call", Sides("b", "a"))
+    bye = kamailio.byes()["callee the-call"]
     assert (bye.ruri, bye.next_hop, bye.socket) == ("sip:192.0.2.7:5060", next_hop, "udp:127.0.7.1:5060")
     assert "CSeq: 4 BYE\r\n" in bye.headers
     assert bye.headers.count("Route: ") == routes.count("sip:")
 
 
+@pytest.mark.parametrize("device_calls", [True, False])
+async def test_s5_a_device_is_reached_by_its_flow_wherever_its_contact_leads(device_calls: bool) -> None:
+    bound = {"Received": "sip:192.0.2.9:4711;transport=ws", "Socket": "tls:127.0.7.1:5081"}
+    kamailio = Kamailio([], bound=bound)
+    await hang_up(kamailio, "the-call", Sides("b", "a", "bob-x@nightbell.test", device_calls))
+    byes = kamailio.byes()
+    ours, theirs = ("caller", "callee") if device_calls else ("callee", "caller")
+    ours_bye, theirs_bye = byes[f"{ours} the-call"], byes[f"{theirs} the-call"]
+    assert (ours_bye.next_hop, ours_bye.socket) == (bound["Received"], bound["Socket"])
+    assert ours_bye.ruri != bound["Received"]
+    assert theirs_bye.socket == "udp:127.0.7.1:5060"
+
+
+@pytest.mark.parametrize("bound", [None, {"Received": "[not set]", "Socket": "[not set]"}])
+async def test_s5_a_device_without_a_flow_is_sought_where_its_contact_leads(bound: Any) -> None:
+    kamailio = Kamailio([], bound=bound)
+    await hang_up(kamailio, "the-call", Sides("b", "a", "bob-x@nightbell.test", True))
+    assert kamailio.byes()["caller the-call"].next_hop == "sip:bob@192.0.2.9"
+
+
 async def test_a_call_that_kamailio_does_not_know_is_let_be() -> None:
     kamailio = Kamailio([])
-    await hang_up(kamailio, "another", "b", "a")
+    await hang_up(kamailio, "another", Sides("b", "a"))
     assert kamailio.orders == []
