@@ -8,7 +8,7 @@ from kemi.wire import Bye
 
 
 def send_byes(node: Node) -> int:
-    """Timer, each second: send what the edge agent has put into the table."""
+    """Timer, each half second: send what the edge agent has put into the table."""
     for call, text in ksr.table_items(wire.TABLE_BYES):
         ksr.table_remove(wire.TABLE_BYES, call)
         try:

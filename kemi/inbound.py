@@ -6,7 +6,20 @@ import time
 from dataclasses import replace
 from typing import NamedTuple
 
-from kemi import call_mark, fallback, ksr, media, media_profile, nat, stray, trust, wake, wake_rules, wire
+from kemi import (
+    call_mark,
+    cancelled,
+    fallback,
+    ksr,
+    media,
+    media_profile,
+    nat,
+    stray,
+    trust,
+    wake,
+    wake_rules,
+    wire,
+)
 from kemi.auth import Origin
 from kemi.call_mark import Mark
 from kemi.documents import devices as device_documents
@@ -257,9 +270,14 @@ def reply(node: Node) -> int:
             ksr.pv_set(_WHY, "" if why == wake.NOBODY_WOKE else why)
             wake.given_up(node, ksr.via_branch(), why)
         return 1
+    if wake.is_from_park(node):
+        # Our own answer for a phone that rang and is gone: it learns what became of the call when it is back.
+        cancelled.heard()
+        ksr.table_set(wake.TABLE_ENDED, device, f"{ksr.pv(_CALL)};state=cancelled")
+        return 1
     has_media = device != fallback.BRANCH  # that of the errand is its own
     if has_media:
-        _heard(device, index)
+        _heard(device, index, code)
     else:
         device = ""
     if code <= 100:
@@ -281,10 +299,13 @@ def reply(node: Node) -> int:
     return 1
 
 
-def _heard(device: str, branch_index: int) -> None:
+def _heard(device: str, branch_index: int, code: int) -> None:
     """Note, at its first sign of life, that the device is awake: it will not be rung a second time."""
     noted = f"$avp(nb_heard{branch_index})"
-    if not ksr.pv(noted):
+    is_news = not ksr.pv(noted)
+    if is_news or code >= 200:
+        cancelled.heard()
+    if is_news:
         ksr.pv_set(noted, "1")
         with wake.HeldCalls(device) as held:
             held.value = wake_rules.with_heard(held.value, ksr.tm_id())
@@ -295,6 +316,7 @@ def failure(node: Node) -> int:
     call = ksr.pv(_CALL)
     if ksr.tm_cancelled():
         _over(call, "cancelled")
+        stray.given_up()
         node.events.call(call, "cancelled", code=487)
         ksr.tm_reply(487, "Request Terminated")
         return 1

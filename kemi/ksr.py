@@ -117,6 +117,12 @@ def via_branch() -> str:
     return pv("$(hdr(Via)[0])").partition("branch=")[2].partition(";")[0].partition(",")[0].strip()
 
 
+def via_branches() -> list[str]:
+    """The branches of all Vias, the topmost first: of a reply, our own request's and then that of the request we had it from."""
+    vias = headers("Via").split(",")
+    return [via.partition("branch=")[2].partition(";")[0].strip() for via in vias]
+
+
 def has_to_tag() -> bool:
     """Whether the request belongs to a dialog."""
     return int(KSR.siputils.has_totag()) > 0

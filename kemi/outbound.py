@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from kemi import auth, call_mark, contact, ksr, media, nat, trust, wire
+from kemi import auth, call_mark, cancelled, contact, ksr, media, nat, stray, trust, wake, wire
 from kemi.call_mark import Mark
 from kemi.documents import connections
 from kemi.media_profile import Leg, Terms
@@ -158,7 +158,8 @@ def branch(node: Node) -> int:
 def reply(node: Node) -> int:
     """Reply route: the PBX has answered."""
     code = ksr.status()
-    if code <= 100:
+    cancelled.heard()
+    if code <= 100 or wake.is_from_park(node):
         return 1
     media.answer_on_branch(0, to_device=True)
     if code < 300:
@@ -171,7 +172,9 @@ def failure(node: Node) -> int:
     call = ksr.pv(_CALL)
     if ksr.tm_cancelled():
         media.end_if_relayed()
+        stray.given_up()
         node.events.call(call, "cancelled", code=487)
+        ksr.tm_reply(487, "Request Terminated")
         return 1
     code = ksr.tm_reply_code()
     if code in (401, 407) and answer_challenge(node, call, ksr.pv(_CONNECTION), code):

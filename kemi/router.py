@@ -7,6 +7,7 @@ import time
 
 from kemi import (
     auth,
+    cancelled,
     dialog,
     errands,
     hang_up,
@@ -14,7 +15,6 @@ from kemi import (
     inbound,
     ksr,
     letters,
-    media,
     message,
     mwi,
     outbound,
@@ -48,12 +48,7 @@ def request(node: Node) -> int:
     ksr.force_rport()
     method = ksr.method()
     if method == "CANCEL":
-        if ksr.tm_matches():
-            ksr.tm_relay()
-            # A phone that is gone by now answers never, and the transaction would keep the ports for minutes.
-            if node.settings.media and not (ksr.has_to_tag() or stray.is_answered()):
-                media.end()
-        return 1
+        return cancelled.request()
     if ksr.has_to_tag():
         return dialog.request(node)
     if method == "ACK":
@@ -109,7 +104,7 @@ def reply(node: Node) -> int:
         if 200 <= code < 300:
             if stray.turned_away(node):
                 ksr.drop()
-        elif code == 599 and wake.is_belated(node):
+        elif code in (487, 599) and wake.is_belated(node):
             ksr.drop()
     elif method == "MESSAGE" and wake.is_belated(node):
         ksr.drop()
@@ -147,6 +142,7 @@ ROUTES = {
     "ksr_reply_dialog_media": lambda node: dialog.reply(node, relayed=True),
     "ksr_rtimer_tell": wake.tell_again,
     "ksr_rtimer_byes": hang_up.send_byes,
+    "ksr_rtimer_cancelled": cancelled.answer_for_the_gone,
     "ksr_rtimer_registrar": registrar.tick,
     "ksr_registrar_event": register.expired,
     "ksr_xhttp_event": websocket.handshake,

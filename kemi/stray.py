@@ -1,5 +1,7 @@
 """Two devices answer the same call: the first one has it, the other is thanked and sent away, and the media stays as it is.
 
+So is a device that answers a call which is over: it lost its network while it rang, and has not heard of the CANCEL.
+
 A proxy has to pass every 2xx on, and the caller has to end the legs it does not want (RFC 3261, 13.2.2.4). There are PBXs that
 acknowledge the second one in the wrong dialog, or let it have the audio. So the caller's duty is done here, before the PBX sees it.
 """
@@ -12,14 +14,33 @@ from kemi.node import Node
 # "Call-ID CSeq From-tag" of an INVITE -> the To-tag of the 2xx that was the first. The branch would not do: the answer to a call
 # that Nightbell itself has placed comes by here twice.
 _FIRST = "first"
-_STRAY = "stray"  # "Call-ID To-tag" of the legs that were sent away
+_STRAY = "stray"  # "Call-ID To-tag" of the legs that were sent away, "Call-ID branch" of the INVITEs that were given up
+_RENUMBERED = ";z="
 _WINNER = "$avp(nb_winner)"  # the index of that branch, in its transaction
 _SOCKETS = {"ws": "tcp", "wss": "tls"}
 
 
 def turned_away(node: Node) -> bool:
     """Before the transaction layer sees a 2xx to an INVITE: whether it was too late, and has been dealt with."""
-    call, tag, key = ksr.call_id(), ksr.pv("$tt"), _key()
+    call, tag = ksr.call_id(), ksr.pv("$tt")
+    if not _is_given_up() and _is_first(tag):
+        return False
+    known = ksr.table_get(_STRAY, f"{call} {tag}")
+    ksr.table_set(_STRAY, f"{call} {tag}", "1")
+    number = _number()
+    _send(node, "ACK", number)
+    if not known:
+        _send(node, "BYE", number + 1)
+    return True
+
+
+def _is_given_up() -> bool:
+    invite = ksr.via_branches()[1:2]
+    return bool(invite) and bool(ksr.table_get(_STRAY, f"{ksr.call_id()} {invite[0]}"))
+
+
+def _is_first(tag: str) -> bool:
+    key = f"{ksr.call_id()} {ksr.pv('$cs')} {ksr.pv('$ft')}"
     ksr.table_lock(_FIRST, key)
     try:
         first = ksr.table_get(_FIRST, key)
@@ -27,24 +48,21 @@ def turned_away(node: Node) -> bool:
             ksr.table_set(_FIRST, key, tag)
     finally:
         ksr.table_unlock(_FIRST, key)
-    if first in ("", tag):
-        return False
-    known = ksr.table_get(_STRAY, f"{call} {tag}")
-    ksr.table_set(_STRAY, f"{call} {tag}", "1")
-    number = int(ksr.pv("$cs"))
-    _send(node, "ACK", number)
-    if not known:
-        _send(node, "BYE", number + 1)
-    return True
+    return first in ("", tag)
 
 
-def is_answered() -> bool:
-    """Whether the INVITE that this CANCEL belongs to had a 2xx before; also one that another branch answered."""
-    return bool(ksr.table_get(_FIRST, _key()))
+def given_up() -> None:
+    """In a failure route: the caller has been told that the call is over, and an answer that comes yet is for nobody."""
+    ksr.table_set(_STRAY, f"{ksr.call_id()} {ksr.via_branch()}", "1")
 
 
-def _key() -> str:
-    return f"{ksr.call_id()} {ksr.pv('$cs')} {ksr.pv('$ft')}"
+def _number() -> int:
+    """The CSeq of the INVITE as this callee knows it.
+
+    When our answer to a challenge has raised it by one, Kamailio has put the caller's own back into the reply, and a mark of that
+    into our Via.
+    """
+    return int(ksr.pv("$cs")) + (_RENUMBERED in ksr.pv("$(hdr(Via)[0])"))
 
 
 def _send(node: Node, method: str, number: int) -> None:

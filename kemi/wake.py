@@ -158,7 +158,12 @@ def is_belated(node: Node) -> bool:
 
     Without a transaction to take it, it would be passed on to the PBX, after the call's real answer.
     """
-    return ksr.source_port() == node.settings.park_port and is_ours(node) and not ksr.tm_matches()
+    return is_from_park(node) and not ksr.tm_matches()
+
+
+def is_from_park(node: Node) -> bool:
+    """Whether a reply was sent from the park socket, or by Nightbell itself through it."""
+    return ksr.source_port() == node.settings.park_port and is_ours(node)
 
 
 def tell_again(node: Node) -> int:

@@ -13,11 +13,11 @@ Address = tuple[str, int]
 class UdpLink:
     """A NAT with one mapping: the phone sends to ``address``; Nightbell sees one and the same flow all the time.
 
-    While ``up`` is False everything is lost; ``lost`` counts what was for the phone, by its first word.
+    While ``up`` is False everything is lost, while ``deaf`` what is for the phone; ``lost`` counts that, by its first word.
     """
 
     def __init__(self, server: Address, local: str) -> None:
-        self.up = True
+        self.up, self.deaf = True, False
         self.lost: dict[str, int] = {}
         self.address: Address = (local, 0)
         self._server = server
@@ -45,11 +45,11 @@ class UdpLink:
             self._outside.sendto(data, self._server)
 
     def _from_server(self, data: bytes, source: Address) -> None:
-        if self.up and self._inside is not None and self._phone is not None:
-            self._inside.sendto(data, self._phone)
-        elif not self.up:
+        if not self.up or self.deaf:
             word = data.split(b" ", 1)[0].decode("ascii", "replace")
             self.lost[word] = self.lost.get(word, 0) + 1
+        elif self._inside is not None and self._phone is not None:
+            self._inside.sendto(data, self._phone)
 
 
 class TcpLink:

@@ -20,6 +20,7 @@ class ScriptedPbx(asyncio.DatagramProtocol):
         self.requests: list[Request] = []
         self._script = script
         self._socket: asyncio.DatagramTransport | None = None
+        self._peer = ("", 0)
         self.port = 0
 
     async def start(self, address: str) -> None:
@@ -45,8 +46,13 @@ class ScriptedPbx(asyncio.DatagramProtocol):
         if not isinstance(message, Request):
             return
         self.requests.append(message)
+        self._peer = addr
         told = self._script(message)
-        if told is not None and message.method != "ACK" and self._socket is not None:
-            status, headers = told
-            response = build_response(message, status, tag=new_token(4), headers=headers)
-            self._socket.sendto(bytes(response), addr)
+        if told is not None and message.method != "ACK":
+            self.answer(message, *told)
+
+    def answer(self, request: Request, status: int, headers: Iterable[Header]) -> None:
+        """Answer a request, perhaps once more."""
+        if self._socket is not None:
+            response = build_response(request, status, tag=new_token(4), headers=headers)
+            self._socket.sendto(bytes(response), self._peer)

@@ -233,7 +233,11 @@ class FakeKamailio:
         """A message of our own, without a transaction."""
         if next_hop in self.unreachable:
             return -1
-        self.sent.append(Sent(Message.parse(text), next_hop, socket))
+        sent = Sent(Message.parse(text), next_hop, socket)
+        self.sent.append(sent)
+        if next_hop == f"sip:{self.park}":
+            here = Origin("127.0.0.1", self._park_port, "udp", self._park_port)
+            self._loopback.append((sent.message, here))
         return 1
 
     # -- KSR's own functions

@@ -40,8 +40,8 @@ def invites(sent: list[Sent]) -> list[Sent]:
     return requests(sent, "INVITE")
 
 
-def cancel(edge: Edge, reason: str = "", to: str = "") -> list[Sent]:
-    """The caller gives up the one call that was made; or, with ``to``, a change of it."""
+def cancel(edge: Edge, reason: str = "") -> list[Sent]:
+    """The caller gives up the one call that was made."""
     invite = next(t.request for t in edge.kamailio.transactions.all.values())
     headers = [f"Reason: {reason}"] if reason else []
     text = edge.request(
@@ -51,7 +51,6 @@ def cancel(edge: Edge, reason: str = "", to: str = "") -> list[Sent]:
         via=invite.get("Via"),
         from_=invite.get("From"),
         call_id=invite.get("Call-ID"),
-        **({"to": to} if to else {}),
     )
     return edge.kamailio.receive(text, PBX)
 
@@ -586,33 +585,6 @@ def test_a_direct_connection_leaves_media_alone(edge: Edge) -> None:
     edge.answer(invite, 200, "OK", body=SDP)
     assert edge.kamailio.rtpengine.commands == []
     assert ".d." in invite.message.get("Record-Route")
-
-
-def test_a_call_that_is_given_up_frees_its_media_though_its_device_is_gone(edge: Edge) -> None:
-    edge.with_person(ALICE, push=False)
-    edge.register(ALICE)
-    (invite,) = invites(edge.call_from_pbx())
-    edge.answer(invite, *RINGING)
-    cancel(edge)
-    assert edge.kamailio.rtpengine.commands[-1][:2] == ("delete", "delete-delay=3")
-
-
-def test_a_cancel_that_comes_after_the_answer_leaves_the_media(edge: Edge) -> None:
-    edge.with_person(ALICE, push=False)
-    edge.register(ALICE)
-    (invite,) = invites(edge.call_from_pbx())
-    edge.answer(invite, 200, "OK", body=SDP)
-    cancel(edge)
-    assert edge.kamailio.rtpengine.commands[-1][0] == "answer"
-
-
-def test_a_change_of_a_call_that_is_given_up_leaves_the_media(edge: Edge) -> None:
-    edge.with_person(ALICE, push=False)
-    edge.register(ALICE)
-    (invite,) = invites(edge.call_from_pbx())
-    edge.answer(invite, *RINGING)
-    cancel(edge, to="<sip:alice@nightbell.test>;tag=theirs")
-    assert "delete" not in [c[0] for c in edge.kamailio.rtpengine.commands]
 
 
 def test_an_invite_without_a_body_is_offered_by_the_device(edge: Edge) -> None:
