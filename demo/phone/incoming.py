@@ -66,6 +66,20 @@ class IncomingCall(Call):
         self._rang = True
         self._core.changes.notify()
 
+    def progress(self) -> None:
+        """Send 183 with a session description: whatever is said from now on is heard before the answer (RFC 3960)."""
+        self._pending()
+        body = self._answer_to(self.request.body)
+        if body is None:
+            raise WrongStateError("the caller offers no audio this phone speaks")
+        headers = (("Contact", self._core.contact), ("Content-Type", "application/sdp"))
+        self._transaction.respond(
+            build_response(self.request, 183, tag=self._tag, headers=headers, body=body)
+        )
+        self.state = CallState.RINGING
+        self._rang = True
+        self._core.changes.notify()
+
     def answer(self) -> None:
         """Send 200 with a session description, or 488 when the caller offers no audio this phone speaks."""
         self._pending()

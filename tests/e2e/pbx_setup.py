@@ -1,8 +1,8 @@
-"""Another setting of the PBX for the length of a test, as its admin would make it: a line in pjsip.conf, and a reload."""
+"""Another setting of the PBX for the length of a test, as its admin would make it: in pjsip.conf, or in the dial plan."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from demo.pbx import TestPbx
@@ -21,3 +21,18 @@ def pbx_set(pbx: TestPbx, extension: str, section: str, **options: str | int) ->
     finally:
         path.write_text(before, encoding="utf-8")
         pbx.cli("module reload res_pjsip.so")
+
+
+@contextmanager
+def pbx_numbers(pbx: TestPbx, plan: Mapping[str, Sequence[str]], *modules: str) -> Iterator[None]:
+    """Numbers that any extension can dial, each with the steps of its dial plan, and the modules that these need."""
+    for module in modules:
+        pbx.cli(f"module load {module}.so")
+    for number, steps in plan.items():
+        for priority, step in enumerate(steps, 1):
+            pbx.cli(f"dialplan add extension {number},{priority},{step} into internal")
+    try:
+        yield
+    finally:
+        for number in plan:
+            pbx.cli(f"dialplan remove extension {number}@internal")

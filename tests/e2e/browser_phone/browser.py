@@ -38,7 +38,7 @@ if (original) navigator.mediaDevices.getUserMedia = (constraints) =>
   } });
 """
 _LISTEN = """
-async ([frequency, milliseconds]) => {
+async ([frequency, milliseconds, state]) => {
   const context = new AudioContext();
   const ear = context.createAnalyser();
   ear.fftSize = 8192;
@@ -47,7 +47,7 @@ async ([frequency, milliseconds]) => {
   const end = performance.now() + milliseconds;
   let source, heard = "nothing";
   while (performance.now() < end) {
-    const stream = nightbell.calls.find((call) => call.state === "talking")?.remoteStream;
+    const stream = nightbell.calls.find((call) => call.state === state)?.remoteStream;
     if (stream?.getAudioTracks().length && stream !== source?.mediaStream) {
       source?.disconnect();
       source = context.createMediaStreamSource(stream);
@@ -127,9 +127,9 @@ class BrowserPhone:
         """Let the call find its way anew (RFC 8445, 9), as after a change of network; the other side's new name in ICE."""
         return str(await self.page.evaluate(_RESTART_ICE))
 
-    async def assert_hears(self, frequency: int, within: float = 6.0) -> None:
-        """The loudest thing in what the page plays is that tone."""
-        heard = await self.page.evaluate(_LISTEN, [frequency, within * 1000])
+    async def assert_hears(self, frequency: int, within: float = 6.0, state: str = "talking") -> None:
+        """The loudest thing in what the page plays, of the call in that state, is that tone."""
+        heard = await self.page.evaluate(_LISTEN, [frequency, within * 1000, state])
         assert heard == "", f"the page hears {heard} instead of {frequency} Hz"
 
 

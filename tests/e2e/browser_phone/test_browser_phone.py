@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from demo.pbx.server import HOLD_TONE, MILLIWATT_TONE
+from demo.pbx.server import HOLD_TONE, MILLIWATT_TONE, VOICEMAIL_TONE
 from tests.e2e.browser_phone.browser import BROWSER_TONE, BrowserPhone
 from tests.e2e.browser_phone.keyboard import focused, press_by_keyboard
+from tests.e2e.pbx_setup import pbx_numbers
 from tests.e2e.pbx_trace import PbxTrace
 from tests.e2e.scene import ALICE, BOB, CALLER_TONE, Scene
 
@@ -109,6 +110,21 @@ async def test_the_browser_hears_the_milliwatt_of_the_pbx(scene: Scene, bob: Bro
     await bob.assert_hears(MILLIWATT_TONE)
     await bob.press("Hang up")
     await bob.says("You hung up")
+
+
+async def test_the_browser_hears_what_the_pbx_says_before_it_answers_and_rings_no_more_itself(
+    scene: Scene, bob: BrowserPhone
+) -> None:
+    plan = {"694": ("Progress()", f"PlayTones({VOICEMAIL_TONE})", "Wait(4)", "Answer()", "Milliwatt()")}
+    with pbx_numbers(scene.stack.pbx, plan):
+        await bob.dial("694")
+        await bob.assert_hears(VOICEMAIL_TONE, state="ringing")
+        assert await bob.page.evaluate("nightbell.calls[0].early")
+        await bob.says("Talking")
+        await bob.assert_hears(MILLIWATT_TONE)
+        await bob.press("Hang up")
+        await bob.says("You hung up")
+    assert bob.complaints == []
 
 
 async def test_the_browser_declines_and_the_pbx_goes_on(scene: Scene, bob: BrowserPhone) -> None:
