@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from enum import Enum
 
 from kemi import held_request, ksr, media, nat, purr, route, stray, trust, wire
 from kemi.call_mark import Mark
 from kemi.node import Node
 
-_SESSION = ("INVITE", "UPDATE")
+# The requests that may carry an offer, or have one in the reply (RFC 3261, RFC 3311, RFC 3262).
+_SESSION = ("INVITE", "UPDATE", "PRACK")
 _TO_DEVICE = "$avp(nb_to_device)"  # "1": the reply comes from a device
 # The requests that refresh the route set or the target of the dialog.
 _RECORDED = ("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY")
@@ -28,47 +30,87 @@ def request(node: Node) -> int:
     if not ksr.has_next_hop():
         ksr.follow_alias()
     trust.remove_credentials()
+    from_device = mark.is_device(ksr.pv("$ft"))
+    part = _part_in_media(mark, method, from_device)
     sleeper = ""
-    sender = ksr.pv("$ft")
-    from_device = mark.is_device(sender)
+    # Of a device that wants to be woken; no ACK is, as nobody waits for an answer to it.
+    if not from_device and purr.PARAMETER in ksr.pv("$ru") and method != "ACK":
+        sleeper = held_request.aim(node)
+    # What is held comes again meanwhile; and an offer that comes again may be answered or refused by now.
+    if (sleeper or part is _Part.OFFER) and not ksr.tm_new():
+        return 1
     if from_device:
         trust.remove_claims()
     else:
         ksr.pv_set(_TO_DEVICE, "1")
-        # Of a device that wants to be woken; no ACK is, as nobody waits for an answer to it.
-        if purr.PARAMETER in ksr.pv("$ru") and method != "ACK":
-            sleeper = held_request.aim(node)
-            if sleeper and not ksr.tm_new():
-                return 1  # it comes again while it is held
     if method in _RECORDED:
         node.stay_in_dialog(mark)
         nat.public_contact()
-    is_stray = stray.is_stray(sender if from_device else ksr.pv("$tt"))
-    terms = None if is_stray else mark.media
-    has_media = terms is not None
-    relayed = has_media and method in _SESSION
-    reply_route = "ksr_reply_dialog_media" if relayed else "ksr_reply_dialog"
+    reply_route = "ksr_reply_dialog_media" if part in (_Part.OFFER, _Part.ASKS) else "ksr_reply_dialog"
     if method != "ACK":
         ksr.tm_routes(reply=reply_route)
-    if terms is not None and relayed:
-        why = media.offer_in_dialog(terms, not from_device, node.settings.webrtc)
-        if why:
-            ksr.append_header_to_reply(f'Reason: SIP;cause=488;text="{why}"')
-            ksr.reply(488, "Not Acceptable Here")
-            return 1
-    elif method == "ACK" and has_media:
-        media.answer_in_ack()
-    elif method == "BYE":
-        if has_media:
-            media.end()
-        if not is_stray:
-            node.events.call(mark.call, "bye")
-            if has_media:
-                _tell_of_media(node, mark)
+    why = _tell_relay(node, mark, part, from_device)
+    if why:
+        ksr.append_header_to_reply(f'Reason: SIP;cause=488;text="{why}"')
+        ksr.reply(488, "Not Acceptable Here")
+        return 1
+    if method == "BYE" and part is not _Part.STRAY:
+        node.events.call(mark.call, "bye")
+        if part is _Part.END:
+            _tell_of_media(node, mark)
     if sleeper:
         return held_request.send(node, mark.call, reply_route)
     if not ksr.tm_relay() and method != "ACK":
+        media.take_back_offer(mark)
         ksr.reply_error()
+    return 1
+
+
+class _Part(Enum):
+    """What a request within a call has to do with its media."""
+
+    NONE = "none"
+    STRAY = "stray"  # its leg was sent away, and never had any
+    OFFER = "offer"
+    ASKS = "asks"  # for an offer, in the reply
+    ANSWER = "answer"
+    END = "end"
+
+
+def _part_in_media(mark: Mark, method: str, from_device: bool) -> _Part:
+    if stray.is_stray(ksr.pv("$ft" if from_device else "$tt")):
+        return _Part.STRAY
+    if mark.media is None:
+        return _Part.NONE
+    if method == "BYE":
+        return _Part.END
+    if method in ("ACK", "PRACK") and media.is_answer(mark.call):
+        return _Part.ANSWER
+    if method not in _SESSION:
+        return _Part.NONE
+    return _Part.OFFER if ksr.has_sdp() else _Part.ASKS
+
+
+def _tell_relay(node: Node, mark: Mark, part: _Part, from_device: bool) -> str:
+    """Hand on what the request means for the call's media; returns why it must be refused, ``""`` when it need not."""
+    if part is _Part.END:
+        media.end(mark.call)
+    elif part is _Part.ANSWER:
+        media.answer_in_request(mark.call)
+    elif mark.media is not None and part in (_Part.OFFER, _Part.ASKS):
+        why = media.offer_in_dialog(mark.call, mark.media, not from_device, node.settings.webrtc)
+        if part is _Part.OFFER:
+            ksr.tm_routes(failure="ksr_failure_dialog")
+        return why
+    return ""
+
+
+def failure(node: Node) -> int:
+    """Failure route of a request within a dialog that has offered something, or whose device may sleep."""
+    if not held_request.goes_on(node):
+        mark = node.mark_of_dialog(ksr.header("Route"))
+        if mark is not None:
+            media.take_back_offer(mark)
     return 1
 
 

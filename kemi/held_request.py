@@ -51,7 +51,7 @@ def send(node: Node, call: str, reply_route: str) -> int:
     ksr.pv_set(_CALL, call)
     ksr.pv_set(_REPLY, reply_route)
     if ksr.pv(_TRIED):
-        ksr.tm_routes(failure="ksr_failure_request")
+        ksr.tm_routes(failure="ksr_failure_dialog")
         if ksr.tm_relay():
             return 1
     if not _put_aside(node):
@@ -79,7 +79,7 @@ def _put_aside(node: Node) -> bool:
     ksr.reset_next_hop()
     wait = int(LONGEST_WAIT * 1000) + letters.DELIVERY_MS + MARGIN_MS
     ksr.tm_wait(wait, wait + letters.LONG_DELIVERY_MS)
-    ksr.tm_routes(reply=ksr.pv(_REPLY), failure="ksr_failure_request")
+    ksr.tm_routes(reply=ksr.pv(_REPLY), failure="ksr_failure_dialog")
     node.events.call(call, "request-held", device=device, reason=method)
     return ksr.tm_relay()
 
@@ -91,15 +91,13 @@ def given_up(node: Node) -> None:
         wake.given_up(node, ksr.via_branch(), ksr.pv("$rr"))
 
 
-def failure(node: Node) -> int:
-    """Failure route: the device said nothing by its binding, and sleeps behind it; or nobody woke."""
-    if ksr.tm_cancelled():
-        return 1
+def goes_on(node: Node) -> bool:
+    """Failure route: whether the request is put aside now, as the device said nothing by its binding, and sleeps behind it."""
+    if not ksr.pv(_DEVICE) or ksr.tm_cancelled():
+        return False
     code = ksr.tm_reply_code()
     if not ksr.pv(_HELD):
-        if ksr.tm_timed_out() and not ksr.tm_was_replied():
-            _put_aside(node)
-        return 1
+        return ksr.tm_timed_out() and not ksr.tm_was_replied() and _put_aside(node)
     if code in (408, 599):
         reason = ksr.pv(_WHY) or NOBODY
         ksr.append_header_to_reply(f'Reason: SIP;cause=480;text="{reason}"')
@@ -111,4 +109,4 @@ def failure(node: Node) -> int:
             code=480,
             reason=f"{ksr.pv('$rm')}: {reason}",
         )
-    return 1
+    return False

@@ -134,7 +134,7 @@ def _ring(node: Node, ring: _Ring) -> int:
     if ring.media is not None:
         if not ring.is_errand:
             ksr.track_dialog()  # so that the edge agent can end it when nobody is heard
-        media.relay_this_call(ring.media, ring.is_errand)
+        media.relay_this_call(call, ring.media, ring.is_errand)
     ksr.tm_routes("ksr_branch_device", "ksr_reply_device", "ksr_failure_device")
     if plan.hold:
         ksr.pv_set(_WAKING, wire.dumps(_wake_order(ring, plan, now + ring.wait, caller, name)))

@@ -5,31 +5,35 @@ What each side is offered is decided in kemi/media_profile.py.
 
 from __future__ import annotations
 
-from kemi import contact, ksr, media_profile, sdp
+from kemi import agreement, contact, ksr, media_profile, sdp
+from kemi.agreement import Description
+from kemi.call_mark import Mark
 from kemi.media_profile import Leg, Terms
 
 _PER_BRANCH = " via-branch=extra"
 _KEPT = 3  # s that rtpengine keeps the figures of a call for, if nobody tells it to forget them
 
 # AVPs, alive as long as the transaction.
-_OFFERED = "$avp(nb_offered)"  # "1": this request carried the offer, so the reply carries the answer
-_RELAYED = "$avp(nb_media)"  # the terms of this call's media, which goes through rtpengine
+_OFFERED = "$avp(nb_offered)"  # the offer that this request carried, so the reply carries the answer
+_RELAYED = (
+    "$avp(nb_media)"  # our reference of the call, and the terms of its media, which goes through rtpengine
+)
 _ERRAND = "$avp(nb_media_errand)"  # "1": another transaction of ours has the same call, and its branches
 
 
-def relay_this_call(terms: Terms, errand: bool = False) -> None:
+def relay_this_call(call: str, terms: Terms, errand: bool = False) -> None:
     """Say that the media of the call being set up goes through rtpengine, on what terms as far as they are known.
 
     ``errand``: it was begun in another transaction of ours, which ends its media, too, should nobody answer.
     """
-    ksr.pv_set(_RELAYED, str(terms))
+    ksr.pv_set(_RELAYED, f"{call} {terms}")
     if errand:
         ksr.pv_set(_ERRAND, "1")
 
 
 def terms_of_call() -> Terms | None:
     """What relay_this_call was told, None when it was not."""
-    terms = ksr.pv(_RELAYED)
+    terms = ksr.pv(_RELAYED).partition(" ")[2]
     return Terms.read(terms) if terms else None
 
 
@@ -65,60 +69,86 @@ def offer_on_branch(branch: int, terms: Terms, to_device: bool, webrtc: bool = T
     why = refusal(terms, to_device, webrtc)
     if not why:
         _name_branch(branch)
-        ksr.pv_set(_OFFERED, "1")
-        _offer(terms.offer(sdp.read(ksr.body()), to_device) + _PER_BRANCH)
+        _offer_in_request(terms.offer(sdp.read(ksr.body()), to_device) + _PER_BRANCH)
     return why
 
 
 def answer_on_branch(branch: int, to_device: bool) -> None:
     """In a reply route: the answer (or, when the request had no body, the offer) of one branch."""
-    if ksr.pv(_RELAYED) and ksr.has_sdp():
+    call = ksr.pv(_RELAYED).partition(" ")[0]
+    if call and ksr.has_sdp():
         _name_branch(branch)
-        if ksr.pv(_OFFERED) == "1":
-            _answer(media_profile.ANSWER + _PER_BRANCH)
-        else:
+        if not _answer_in_reply(call, _PER_BRANCH):
             terms = Terms.read(ksr.pv(_of_branch(branch)))
-            _offer(terms.offer(sdp.read(ksr.body()), to_device) + _PER_BRANCH)
+            _offer_in_reply(call, terms.offer(sdp.read(ksr.body()), to_device) + _PER_BRANCH)
 
 
-def offer_in_dialog(terms: Terms, to_device: bool, webrtc: bool = True) -> str:
-    """A re-INVITE or UPDATE with a body: offer again (hold, resume, another codec). Returns why not, as offer_on_branch."""
-    ksr.pv_set(_RELAYED, str(terms))
+def offer_in_dialog(call: str, terms: Terms, to_device: bool, webrtc: bool = True) -> str:
+    """A request within a call that may offer anew (hold, resume, another codec). Returns why not, as offer_on_branch."""
+    ksr.pv_set(_RELAYED, f"{call} {terms}")
     if not ksr.has_sdp():
         return ""
     description = sdp.read(ksr.body())
     why = media_profile.refusal_within_call(description) or refusal(terms, to_device, webrtc)
     if not why:
-        ksr.pv_set(_OFFERED, "1")
-        _offer(terms.offer_again(description, to_device))
+        _offer_in_request(terms.offer_again(description, to_device))
     return why
 
 
 def answer_in_dialog(to_device: bool) -> None:
-    """The reply to it; when the re-INVITE came without a body, the reply is the offer and the ACK answers."""
+    """The reply to it; when the request came without a body, the reply is the offer and the ACK or PRACK answers."""
     if ksr.has_sdp():
-        if ksr.pv(_OFFERED) == "1":
-            _answer(media_profile.ANSWER)
-        else:
-            terms = Terms.read(ksr.pv(_RELAYED))
-            _offer(terms.offer_again(sdp.read(ksr.body()), to_device))
+        call, _, terms = ksr.pv(_RELAYED).partition(" ")
+        if not _answer_in_reply(call):
+            _offer_in_reply(call, Terms.read(terms).offer_again(sdp.read(ksr.body()), to_device))
 
 
-def answer_in_ack() -> None:
-    """An ACK with a body answers the offer that was in the 2xx (RFC 3261, 13.2.1)."""
-    if ksr.has_sdp():
-        _answer(media_profile.ANSWER)
+def is_answer(call: str) -> bool:
+    """Whether the body of this request answers an offer that came in a reply (RFC 3261, 13.2.1; RFC 3262, 5)."""
+    return ksr.has_sdp() and (ksr.method() == "ACK" or bool(agreement.open_offer(call)))
 
 
-def end() -> None:
+def answer_in_request(call: str) -> None:
+    """An ACK or PRACK with the answer."""
+    answer = _answer(ksr.pv("$ft"))
+    offer = agreement.open_offer(call)
+    if offer:
+        agreement.keep(call, offer, answer)
+        agreement.close(call)
+
+
+def take_back_offer(mark: Mark) -> None:
+    """The offer of this request was refused: what was agreed upon before it holds, and rtpengine is told of that again.
+
+    It may be the other side's offer that holds, so it is said who has offered and who has answered.
+    """
+    agreed = agreement.of_call(mark.call) if ksr.pv(_OFFERED) and mark.media is not None else None
+    if agreed is None or mark.media is None:
+        return
+    offer, answer = agreed
+    # The tags become flags: one that could be several flags is nobody's who means well.
+    ends = {ksr.pv("$ft"), ksr.pv("$tt")}
+    if {offer.tag, answer.tag} != ends or any(len(tag.split()) != 1 for tag in ends):
+        return
+    tags = f"from-tag={offer.tag} to-tag={answer.tag}"
+    flags = mark.media.offer_again(sdp.read(offer.text), to_device=not mark.is_device(offer.tag))
+    ksr.media_offer(offer.text, f"{flags} {offer.sources} {tags}")
+    ksr.media_answer(answer.text, f"{media_profile.ANSWER} {answer.sources} {tags}")
+
+
+def end(call: str) -> None:
     """Free the ports of a call once the edge agent has read its figures, or soon by themselves; not if it is answered yet."""
     ksr.media_delete(f"delete-delay={_KEPT}")
+    agreement.forget(call)
 
 
 def end_if_relayed() -> None:
     """The same within the transaction that set the call up, when it failed."""
-    if ksr.pv(_RELAYED) and not ksr.pv(_ERRAND):
-        ksr.media_delete()
+    call = ksr.pv(_RELAYED).partition(" ")[0]
+    if call:
+        agreement.forget(call)
+        if not ksr.pv(_ERRAND):
+            ksr.media_delete()
 
 
 def next_hops_transport() -> str:
@@ -126,14 +156,41 @@ def next_hops_transport() -> str:
     return contact.transport_of(ksr.pv("$du") or ksr.pv("$ru"))
 
 
-def _offer(flags: str) -> None:
-    body = ksr.body()
-    ksr.media_offer(sdp.with_tls_id(body), f"{flags} {_sources(body)}")
+def _offer_in_request(flags: str) -> None:
+    ksr.pv_set(_OFFERED, str(_offer(flags, ksr.pv("$ft"))))
 
 
-def _answer(flags: str) -> None:
+def _offer_in_reply(call: str, flags: str) -> None:
+    agreement.keep_open(call, _offer(flags, ksr.pv("$tt")))
+
+
+def _answer_in_reply(call: str, more: str = "") -> bool:
+    """The answer to what the request has offered; False when it has not."""
+    offer = ksr.pv(_OFFERED)
+    if not offer:
+        return False
+    answer = _answer(ksr.pv("$tt"), more)
+    # In a reply that may get lost it is a foretaste of the answer to come (RFC 3262).
+    if ksr.status() >= 200 or ksr.has_header("RSeq"):
+        agreement.keep(call, offer, answer)
+    return True
+
+
+def _offer(flags: str, tag: str) -> Description:
+    description = _description(tag)
+    ksr.media_offer(description.text, f"{flags} {description.sources}")
+    return description
+
+
+def _answer(tag: str, more: str = "") -> Description:
+    description = _description(tag)
+    ksr.media_answer(description.text, f"{media_profile.ANSWER}{more} {description.sources}")
+    return description
+
+
+def _description(tag: str) -> Description:
     body = ksr.body()
-    ksr.media_answer(sdp.with_tls_id(body), f"{flags} {_sources(body)}")
+    return Description(tag, _sources(body), sdp.with_tls_id(body))
 
 
 def _sources(body: str) -> str:

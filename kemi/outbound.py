@@ -79,7 +79,7 @@ def _place(node: Node, out: _Out) -> int:
     ksr.pv_set(_CALL, call)
     ksr.pv_set(_CONNECTION, out.connection)
     if terms is not None:
-        media.relay_this_call(terms, errand=out.errand is not None)
+        media.relay_this_call(call, terms, errand=out.errand is not None)
     leave_by(node, going)
     ksr.tm_routes("ksr_branch_pbx", "ksr_reply_pbx", "ksr_failure_pbx")
     if not ksr.tm_relay():

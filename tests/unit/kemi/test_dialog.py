@@ -130,10 +130,151 @@ def test_s4_each_description_of_a_browser_names_its_dtls_association(edge: Edge)
     assert edge.kamailio.rtpengine.descriptions == [named, SDP, SDP, named]
 
 
-def test_s4_a_refused_reinvite_leaves_media_as_it_was(edge: Edge) -> None:
-    (invite,) = requests(in_dialog(edge, "INVITE", route(edge), body=SDP), "INVITE")
+HOLD = SDP.replace("m=audio 4000", "m=audio 4002") + "a=sendonly\r\n"
+ANSWERED = SDP.replace("192.0.2.7", "198.51.100.20")
+
+
+def agree(edge: Edge, offer: str = SDP, answer: str = ANSWERED) -> None:
+    """An offer from the side whose tag is ``ours`` is taken."""
+    offered = {"from_": "<sip:1001@192.0.2.7>;tag=ours", "body": offer}
+    (invite,) = requests(offers(edge, **offered), "INVITE")
+    edge.answer(invite, 200, "OK", body=answer)
+    edge.kamailio.rtpengine.commands.clear()
+    edge.kamailio.rtpengine.descriptions.clear()
+
+
+def offers(edge: Edge, method: str = "INVITE", body: str = HOLD, **parts: str) -> list[Sent]:
+    """An offer within the call, by the one whose tag is ``ours`` unless told otherwise."""
+    ends = {"from_": "<sip:1001@192.0.2.7>;tag=ours", "to": "<sip:x@nightbell.test>;tag=theirs"} | parts
+    text = edge.request(
+        method, ALICE.contact, route(edge, caller="ours"), body=body, call_id="the-call", **ends
+    )
+    return edge.kamailio.receive(text, PBX)
+
+
+def told(edge: Edge) -> list[tuple[str, str, set[str]]]:
+    """What rtpengine was told: the command, the description, and who is said to have sent it to whom."""
+    rtpengine = edge.kamailio.rtpengine
+    ends = [{f for f in c[1].split() if f.startswith(("from-tag", "to-tag"))} for c in rtpengine.commands]
+    return [(c[0], d, e) for c, d, e in zip(rtpengine.commands, rtpengine.descriptions, ends, strict=True)]
+
+
+OURS_TO_THEIRS = {"from-tag=ours", "to-tag=theirs"}
+AS_BEFORE = [("offer", SDP, OURS_TO_THEIRS), ("answer", ANSWERED, OURS_TO_THEIRS)]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+@pytest.mark.parametrize("status", [401, 488, 491, 500])
+def test_s4_after_a_refused_offer_holds_what_was_agreed_upon(edge: Edge, method: str, status: int) -> None:
+    agree(edge)
+    (request,) = requests(offers(edge, method), method)
+    assert codes(edge.answer(request, status, "No")) == [status]
+    assert told(edge) == [("offer", HOLD, set()), *AS_BEFORE]
+
+
+def test_s4_also_when_the_other_side_has_offered(edge: Edge) -> None:
+    agree(edge)
+    turned = {"from_": "<sip:x@nightbell.test>;tag=theirs", "to": "<sip:1001@192.0.2.7>;tag=ours"}
+    (request,) = requests(offers(edge, **turned), "INVITE")
+    edge.answer(request, 491, "Request Pending")
+    assert told(edge)[1:] == AS_BEFORE
+
+
+def test_s4_also_when_nobody_answers_the_offer(edge: Edge) -> None:
+    agree(edge)
+    offers(edge)
+    assert codes(edge.kamailio.advance(4.0)) == [408]
+    assert told(edge)[1:] == AS_BEFORE
+
+
+def test_s4_also_when_the_offer_cannot_be_sent_on(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    agree(edge)
+    monkeypatch.setattr(edge.kamailio.tm, "t_relay", lambda: -1)
+    assert codes(offers(edge))[-1] == 500
+    assert told(edge)[1:] == AS_BEFORE
+
+
+def test_s4_what_was_agreed_upon_last_holds_also_when_it_was_offered_in_a_reply(edge: Edge) -> None:
+    agree(edge)
+    (invite,) = requests(offers(edge, body=""), "INVITE")
+    edge.answer(invite, 200, "OK", body=SDP)
+    ends = {"from_": "<sip:1001@192.0.2.7>;tag=ours", "to": "<sip:x@nightbell.test>;tag=theirs"}
+    offers(edge, "ACK", ANSWERED, **ends)
+    edge.kamailio.rtpengine.commands.clear()
+    edge.kamailio.rtpengine.descriptions.clear()
+    (invite,) = requests(offers(edge), "INVITE")
+    edge.answer(invite, 488, "Not Acceptable Here")
+    theirs_to_ours = {"from-tag=theirs", "to-tag=ours"}
+    assert told(edge)[1:] == [("offer", SDP, theirs_to_ours), ("answer", ANSWERED, theirs_to_ours)]
+
+
+def test_s4_of_a_call_from_before_a_restart_nothing_is_known(edge: Edge) -> None:
+    (invite,) = requests(offers(edge), "INVITE")
     assert codes(edge.answer(invite, 488, "Not Acceptable Here")) == [488]
     assert commands(edge) == ["offer"]
+
+
+def test_s4_an_offer_refused_here_was_never_made(edge: Edge) -> None:
+    agree(edge)
+    fax = "v=0\r\nc=IN IP4 192.0.2.7\r\nm=image 4000 udptl t38\r\n"
+    assert codes(offers(edge, body=fax))[-1] == 488
+    assert commands(edge) == []
+
+
+def test_s4_a_repeated_offer_is_not_made_twice(edge: Edge) -> None:
+    agree(edge)
+    via = "SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bKsame"
+    (request,) = requests(offers(edge, "UPDATE", via=via), "UPDATE")
+    edge.answer(request, 200, "OK", body=ANSWERED)
+    assert codes(offers(edge, "UPDATE", via=via)) == [200]
+    assert commands(edge) == ["offer", "answer"]
+
+
+def test_s4_tags_that_would_be_flags_are_none(edge: Edge) -> None:
+    agree(edge)
+    evil = "<sip:x@nightbell.test>;tag=theirs call-id=another"
+    (request,) = requests(offers(edge, to=evil), "INVITE")
+    edge.answer(request, 488, "Not Acceptable Here")
+    assert commands(edge) == ["offer"]
+
+
+def test_s4_what_was_agreed_upon_is_forgotten_with_the_call(edge: Edge) -> None:
+    agree(edge)
+    assert list(edge.table("agreed")) == [CALL]
+    offers(edge, "BYE", "")
+    assert edge.table("agreed") == {}
+
+
+def test_s4_nobody_fills_our_memory_with_descriptions(edge: Edge) -> None:
+    agree(edge)
+    agree(edge, offer=SDP + "a=x\r\n" * 4000)
+    assert edge.table("agreed") == {}, "neither the long one nor the one that holds no more"
+
+
+def test_s4_a_prack_answers_an_offer_that_came_reliably(edge: Edge) -> None:
+    (invite,) = requests(offers(edge, body=""), "INVITE")
+    edge.answer(invite, 183, "Session Progress", "RSeq: 1", body=SDP)
+    (prack,) = requests(offers(edge, "PRACK", ANSWERED), "PRACK")
+    edge.answer(prack, 200, "OK")
+    edge.answer(invite, 200, "OK")
+    assert commands(edge) == ["offer", "answer"]
+    assert list(edge.table("agreed")) == [CALL]
+
+
+def test_s4_a_prack_offers_when_nothing_is_left_to_answer(edge: Edge) -> None:
+    agree(edge)
+    (prack,) = requests(offers(edge, "PRACK"), "PRACK")
+    edge.answer(prack, 200, "OK", body=ANSWERED)
+    assert commands(edge) == ["offer", "answer"]
+
+
+def test_s4_an_early_answer_counts_if_it_cannot_get_lost(edge: Edge) -> None:
+    (invite,) = requests(offers(edge), "INVITE")
+    edge.answer(invite, 183, "Session Progress", body=ANSWERED)
+    assert edge.table("agreed") == {}
+    edge.answer(invite, 183, "Session Progress", "RSeq: 1", body=ANSWERED)
+    edge.answer(invite, 200, "OK")
+    assert list(edge.table("agreed")) == [CALL]
 
 
 def test_a_direct_reinvite_leaves_media_alone(edge: Edge) -> None:
