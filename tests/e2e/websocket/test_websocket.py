@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -10,19 +11,22 @@ from _pytest.tmpdir import TempPathFactory
 
 from demo.phone import Phone
 from demo.stack import Stack
+from tests.e2e.browser_phone.browser import chromium, phone_in
 from tests.e2e.link import TcpLink
 from tests.e2e.raw_sip import TcpSocket, frame, request
 from tests.e2e.scene import BOB, Scene, answered, assert_they_hear_each_other, hang_up, invites
 from tests.fixtures.webrtc import WebRtcPhone
 
 PING = 1  # s
+FRIEND = "https://crm.example.net"
 REGISTRAR, SOMEBODY = "sip:nightbell.test", ("127.0.7.13", 5060)
 
 
 @pytest.fixture(scope="module")
 def running_stack(tmp_path_factory: TempPathFactory) -> Iterator[Stack]:
-    """A stack of this module's own, with little patience."""
-    stack = Stack(tmp_path_factory.mktemp("websocket"), edge={"websocket_ping": PING})
+    """A stack of this module's own, with little patience, and for the pages of one other host."""
+    edge: dict[str, int | str] = {"websocket_ping": PING, "origins": FRIEND}
+    stack = Stack(tmp_path_factory.mktemp("websocket"), edge=edge)
     try:
         for _ in stack.start():
             pass
@@ -95,6 +99,39 @@ async def test_s2_a_browser_that_connects_again_is_rung_there_alone(scene: Scene
         await call_reaches(scene, bob.phone)
         assert len(invites(bob.phone)) == 1
         assert stack.bindings(bob.id) == [after]
+
+
+async def handshake(stack: Stack, transport: str, origin: str | None) -> int:
+    """The status that a page from there gets when it wants to speak SIP; None: what is no browser."""
+    host, port = stack.sip_address(transport)
+    scheme, tls = ("https", False) if transport == "wss" else ("http", True)
+    url = f"{scheme}://{host}:{port}/"
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with session.ws_connect(url, protocols=("sip",), origin=origin, ssl=tls):
+                return 101
+        except aiohttp.WSServerHandshakeError as refused:
+            return refused.status
+
+
+@pytest.mark.parametrize("transport", ["ws", "wss"])
+async def test_s3_only_pages_that_are_named_may_connect(scene: Scene, transport: str) -> None:
+    stack = scene.stack
+    for origin in (None, FRIEND, FRIEND.upper(), stack.settings.phone_url):
+        assert await handshake(stack, transport, origin) == 101, origin
+    for origin in ("https://elsewhere.example", f"{FRIEND}.elsewhere.example", "null"):
+        assert await handshake(stack, transport, origin) == 403, origin
+
+
+async def test_s3_the_phone_in_the_page_may_connect_whatever_pages_are_named(
+    scene: Scene, tmp_path: Path
+) -> None:
+    device = await scene.stack.add_device("Bob's browser", "bob")
+    async with chromium(tmp_path) as browser:
+        phone = await phone_in(browser, scene.stack)
+        await phone.set_up(device.id)
+        (contact,) = scene.stack.bindings(device.id)
+    assert ".invalid" in contact
 
 
 @pytest.mark.parametrize("keepalive", ["\r\n\r\n", "\r\n"], ids=["two", "one"])
