@@ -1,4 +1,4 @@
-"""The other side of Bob's call hands him over to Carol: at once, or after asking her. And a PBX asks his device to call elsewhere."""
+"""The other side of a call hands Bob over to Carol, at once or after asking her. And a PBX asks his device to call elsewhere."""
 
 from __future__ import annotations
 
