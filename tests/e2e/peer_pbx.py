@@ -47,10 +47,10 @@ class PeerPbx:
         self.uri = f"sip:{connection}@{stack.address}:{stack.sip_address()[1]}"  # to call Bob by
 
     @classmethod
-    async def start(cls, scene: Scene, phones: Phones) -> PeerPbx:
+    async def start(cls, scene: Scene, phones: Phones, kind: type[PbxPhone] = PbxPhone) -> PeerPbx:
         """A PBX on a port of the system's choice."""
         stack = scene.stack
-        phone = phones("pbx", "", stack.domain, stack.sip_address(), kind=PbxPhone, local=stack.address)
+        phone = phones("pbx", "", stack.domain, stack.sip_address(), kind=kind, local=stack.address)
         assert isinstance(phone, PbxPhone)
         await phone.start()
         scene.connection = await stack.add_connection(
