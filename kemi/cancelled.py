@@ -2,14 +2,15 @@
 
 The transaction layer would wait for that phone as long as it lets one ring that nobody picks up, and the caller, the journal and
 the media with it. RFC 3261, 9.1, lets who has sent a CANCEL consider the INVITE over when no answer comes. So Nightbell gives the
-answer of the phone that is gone: a 487 to its branch by way of the park socket, which goes on as a reply from anywhere does.
+answer of the phone that is gone: a 599 to its branch by way of the park socket, which goes on as a reply from anywhere does, and
+becomes 487 for the caller.
 """
 
 from __future__ import annotations
 
 import time
 
-from kemi import ksr, wake
+from kemi import ksr, stray, wake
 from kemi.node import Node
 
 # Both are by the INVITE: its Call-ID and its branch, which is that of its CANCEL, too (RFC 3261, 9.1), and no other INVITE's.
@@ -21,13 +22,13 @@ _PATIENCE = 1.0
 
 
 def heard() -> None:
-    """In a reply route: a phone has said something; one is enough of each kind, 1xx, 2xx and the rest."""
+    """In a reply route: a phone has said something; one is enough of each kind. An answer is known to kemi/stray.py."""
     code, branches = ksr.status(), ksr.via_branches()
-    if len(branches) < 2:
+    if len(branches) < 2 or 200 <= code < 300:
         return
     branch, invite = branches[:2]
     with wake.HeldCalls(_key(invite), _RINGING) as ringing:
-        others = "" if 200 <= code < 300 else " ".join(b for b in ringing.value.split() if b != branch)
+        others = " ".join(b for b in ringing.value.split() if b != branch)
         ringing.value = f"{others} {branch}".strip() if code < 200 else others
 
 
@@ -37,9 +38,9 @@ def request() -> int:
         return 1
     ksr.tm_relay()
     key = _key(ksr.via_branch())
-    if ksr.table_get(_RINGING, key):
+    if ksr.table_get(_RINGING, key) and not stray.is_answered():
         common = "".join(f"{name}: {ksr.header(name)}\r\n" for name in ("Via", "From", "To", "Call-ID"))
-        ksr.table_set(_CANCELLED, key, f"{time.time()}\n{common}CSeq: {ksr.pv('$cs')} INVITE\r\n")
+        ksr.table_set(_CANCELLED, key, f"{time.time()}\n{common}CSeq: {ksr.cseq()} INVITE\r\n")
     return 1
 
 
@@ -55,7 +56,7 @@ def answer_for_the_gone(node: Node) -> int:
             ksr.table_remove(_CANCELLED, key)
         for branch in ringing:
             via = f"Via: SIP/2.0/UDP {park};branch={branch}\r\n"
-            answer = f"SIP/2.0 487 Request Terminated\r\n{via}{common}Content-Length: 0\r\n\r\n"
+            answer = f"SIP/2.0 599 Gone\r\n{via}{common}Content-Length: 0\r\n\r\n"
             ksr.send(f"sip:{park}", f"udp:{park}", answer)
     return 1
 

@@ -48,7 +48,7 @@ def request(node: Node) -> int:
         nat.public_contact()
     reply_route = "ksr_reply_dialog_media" if part in (_Part.OFFER, _Part.ASKS) else "ksr_reply_dialog"
     if method != "ACK":
-        ksr.tm_routes(reply=reply_route)
+        ksr.tm_on_reply(reply_route)
     why = _tell_relay(node, mark, part, from_device)
     if why:
         ksr.append_header_to_reply(f'Reason: SIP;cause=488;text="{why}"')
@@ -100,7 +100,7 @@ def _tell_relay(node: Node, mark: Mark, part: _Part, from_device: bool) -> str:
     elif mark.media is not None and part in (_Part.OFFER, _Part.ASKS):
         why = media.offer_in_dialog(mark.call, mark.media, not from_device, node.settings.webrtc)
         if part is _Part.OFFER:
-            ksr.tm_routes(failure="ksr_failure_dialog")
+            ksr.tm_on_failure("ksr_failure_dialog")
         return why
     return ""
 

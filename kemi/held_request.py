@@ -51,7 +51,7 @@ def send(node: Node, call: str, reply_route: str) -> int:
     ksr.pv_set(_CALL, call)
     ksr.pv_set(_REPLY, reply_route)
     if ksr.pv(_TRIED):
-        ksr.tm_routes(failure="ksr_failure_dialog")
+        ksr.tm_on_failure("ksr_failure_dialog")
         if ksr.tm_relay():
             return 1
     if not _put_aside(node):
@@ -79,7 +79,8 @@ def _put_aside(node: Node) -> bool:
     ksr.reset_next_hop()
     wait = int(LONGEST_WAIT * 1000) + letters.DELIVERY_MS + MARGIN_MS
     ksr.tm_wait(wait, wait + letters.LONG_DELIVERY_MS)
-    ksr.tm_routes(reply=ksr.pv(_REPLY), failure="ksr_failure_dialog")
+    ksr.tm_on_reply(ksr.pv(_REPLY))
+    ksr.tm_on_failure("ksr_failure_dialog")
     node.events.call(call, "request-held", device=device, reason=method)
     return ksr.tm_relay()
 

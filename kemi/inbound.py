@@ -34,7 +34,6 @@ _CALL = "$avp(nb_call)"
 _AOR = "$avp(nb_aor)"
 _DEVICES = "$avp(nb_devices)"
 _WAKING = "$avp(nb_waking)"
-_WHY = "$avp(nb_why)"  # why the edge agent gave up waking
 
 _LONGEST = 128  # characters of a caller's number or name that go on: an event must fit a datagram
 
@@ -135,7 +134,8 @@ def _ring(node: Node, ring: _Ring) -> int:
         if not ring.is_errand:
             ksr.track_dialog()  # so that the edge agent can end it when nobody is heard
         media.relay_this_call(call, ring.media, ring.is_errand)
-    ksr.tm_routes("ksr_branch_device", "ksr_reply_device", "ksr_failure_device")
+    ksr.tm_on_branch("ksr_branch_device")
+    ksr.tm_on_failure("ksr_failure_device")
     if plan.hold:
         ksr.pv_set(_WAKING, wire.dumps(_wake_order(ring, plan, now + ring.wait, caller, name)))
     if not _fork(node, plan):
@@ -221,7 +221,9 @@ def branch(node: Node) -> int:
     """Branch route: the last look at an INVITE before it leaves for a device, or for the park socket."""
     if ksr.pv("$ru").endswith(node.settings.park):
         ksr.append_header(f"{wake.HEADER}: {ksr.pv(_WAKING)}")
+        ksr.tm_on_reply("")  # the one reply that says something is taken by router.reply
         return 1
+    ksr.tm_on_reply("ksr_reply_device")
     if ksr.tm_reply_code() >= 200:
         ksr.drop()  # answered or ended meanwhile: a branch that left now would be a ghost call
         return 1
@@ -260,17 +262,11 @@ def _stay_in_dialog(node: Node, call: str, terms: Terms | None) -> None:
 
 
 def reply(node: Node) -> int:
-    """Reply route of the forked INVITE: a device, or the park branch, has answered."""
+    """Reply route of a device's branch of the forked INVITE, and of its fallback's."""
     code = ksr.status()
     index = ksr.tm_branch()
     device = ksr.pv(f"$avp(nb_device{index})")
-    if not device:
-        if code == 599:
-            why = ksr.pv("$rr")
-            ksr.pv_set(_WHY, "" if why == wake.NOBODY_WOKE else why)
-            wake.given_up(node, ksr.via_branch(), why)
-        return 1
-    if wake.is_from_park(node):
+    if code == 599 and wake.is_from_park(node):
         # Our own answer for a phone that rang and is gone: it learns what became of the call when it is back.
         cancelled.heard()
         ksr.table_set(wake.TABLE_ENDED, device, f"{ksr.pv(_CALL)};state=cancelled")
@@ -324,8 +320,10 @@ def failure(node: Node) -> int:
     nobody = code == 599 or (code == 408 and ksr.tm_timed_out())
     reason = ""
     if nobody:
+        # 599 comes from the park socket; one of the edge agent's says why nobody can be woken.
+        why = ksr.tm_reply_reason() if code == 599 else ""
         late = "No device woke up in time" if ksr.pv(_WAKING) else "No device answered"
-        reason = ksr.pv(_WHY) or late
+        reason = late if why in ("", wake.NOBODY_WOKE) else why.replace('"', "'")
         if _fall_back(node, call, reason):
             return 1
     _over(call, "deadline" if nobody else "ended")
@@ -347,7 +345,8 @@ def _fall_back(node: Node, call: str, why: str) -> bool:
     ksr.set_ruri(f"sip:errand@{node.settings.address}:{node.settings.sip_port}")
     ksr.reset_next_hop()
     # Those of the first round are used up.
-    ksr.tm_routes("ksr_branch_device", "ksr_reply_device", "ksr_failure_device")
+    ksr.tm_on_branch("ksr_branch_device")
+    ksr.tm_on_failure("ksr_failure_device")
     return ksr.tm_relay()
 
 
@@ -364,8 +363,7 @@ def _forget(call: str, state: str) -> None:
         if not ksr.table_get(wake.TABLE_PARK, device):
             continue
         with wake.HeldCalls(device) as held:
-            unheard = wake_rules.was_unheard(held.value, transaction)
-            held.value = wake_rules.without_entry(held.value, transaction)
+            held.value, unheard = wake_rules.without_entry(held.value, transaction)
         if unheard:
             ksr.table_set(wake.TABLE_ENDED, device, f"{call};state={state}")
 

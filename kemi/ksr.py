@@ -3,12 +3,15 @@
 Kamailio answers with 1, -1, other negative numbers or None; here a question gets ``bool`` and a value gets ``str | None``,
 and those numbers stay behind this door (-1 is truthy in Python, which is how scripts written without a door go wrong).
 Names follow the modules: ``tm_relay`` is ``t_relay`` of module tm.
+
+What each message asks for is taken from the modules once, at the start: each look-up on the way to a function, and each function
+around it, costs as much as what it is asked for. One that Kamailio does not have ends the start, not a call.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import KSR
@@ -19,82 +22,76 @@ DIGEST_OK = 0
 DIGEST_WRONG = 1  # the password (or the user) is wrong
 DIGEST_STALE = 2  # no credentials for this realm, or an old nonce: ask again
 
+_Function = Callable[..., int]
+_append: _Function = KSR.hdr.append
+_append_to_reply: _Function = KSR.hdr.append_to_reply
+_is_present: _Function = KSR.hdr.is_present
+_process_maxfwd: _Function = KSR.maxfwd.process_maxfwd
+_sanity_check: _Function = KSR.sanity.sanity_check
+_has_totag: _Function = KSR.siputils.has_totag
+_t_newtran: _Function = KSR.tm.t_newtran
+_t_relay: _Function = KSR.tm.t_relay
+_t_check_trans: _Function = KSR.tm.t_check_trans
+_t_precheck_trans: _Function = KSR.tmx.t_precheck_trans
+_t_set_fr: _Function = KSR.tm.t_set_fr
+_t_suspend: _Function = KSR.tmx.t_suspend
+_save_uri: _Function = KSR.registrar.save_uri
+_registered_uri: _Function = KSR.registrar.registered_uri
+_lookup_to_dset: _Function = KSR.registrar.lookup_to_dset
+_lookup_uri: _Function = KSR.registrar.lookup_uri
+_reg_fetch_contacts: _Function = KSR.registrar.reg_fetch_contacts
+_reg_free_contacts: _Function = KSR.registrar.reg_free_contacts
+_ts_append_to_uri: _Function = KSR.tsilo.ts_append_to_uri
+_pv_auth_check: _Function = KSR.auth.pv_auth_check
+_nat_uac_test: _Function = KSR.nathelper.nat_uac_test
+_fix_nated_register: _Function = KSR.nathelper.fix_nated_register
+_add_rr_param: _Function = KSR.rr.add_rr_param
+_record_route: _Function = KSR.rr.record_route
+_loose_route: _Function = KSR.rr.loose_route
+_has_body_type: _Function = KSR.textops.has_body_type
+_sht_sets: _Function = KSR.htable.sht_sets
+
 # ------------------------------------------------------------------------------------------ message parts
 
 
-def pv(name: str) -> str:
-    """Value of a pseudo-variable as text, ``""`` for null. Raises UnicodeDecodeError on bytes that are not UTF-8."""
-    value = KSR.pv.get(name)
-    return "" if value is None else str(value)
+# Value of a pseudo-variable that is a text, ``""`` for null. Raises UnicodeDecodeError on bytes that are not UTF-8.
+pv: Callable[[str], str] = KSR.pv.gete
 
+# Value of a pseudo-variable that is a number, 0 for null.
+pv_int: Callable[[str], int] = KSR.pv.geti
 
-def pv_int(name: str) -> int:
-    """Value of a numeric pseudo-variable, 0 for null or text."""
-    value = KSR.pv.get(name)
-    return value if isinstance(value, int) else 0
-
-
-def pv_set(name: str, value: str) -> None:
-    """Set a pseudo-variable (an AVP, mostly) to a text."""
-    KSR.pv.sets(name, value)
+# Set a pseudo-variable (an AVP, mostly) to a text.
+pv_set: Callable[[str, str], object] = KSR.pv.sets
 
 
 # What nearly every message is asked for, by functions that need not look a name up: half the time of ``pv``, or less.
 
+# The method of a request, or of the request that a reply answers.
+method: Callable[[], str] = KSR.kx.get_method
 
-def method() -> str:
-    """The method of a request, or of the request that a reply answers."""
-    value: str | None = KSR.kx.get_method()
-    return value or ""
+# The status of a reply; negative for a request.
+status: Callable[[], int] = KSR.kx.get_status
 
+# The Call-ID.
+call_id: Callable[[], str] = KSR.kx.get_callid
 
-def status() -> int:
-    """The status of a reply; negative for a request."""
-    return int(KSR.kx.get_status())
+# The IP address and the port the message came from, and the port of ours that it came to.
+source_address: Callable[[], str] = KSR.kx.get_srcip
+source_port: Callable[[], int] = KSR.kx.get_srcport
+local_port: Callable[[], int] = KSR.kx.get_rcvport
 
+# What it came by, in lower case: ``udp``, ``tcp``, ``tls``, ``ws`` or ``wss``.
+protocol: Callable[[], str] = KSR.kx.get_proto
 
-def call_id() -> str:
-    """The Call-ID."""
-    value: str | None = KSR.kx.get_callid()
-    return value or ""
-
-
-def source_address() -> str:
-    """The IP address the message came from."""
-    return str(KSR.kx.get_srcip())
-
-
-def source_port() -> int:
-    """The port it came from."""
-    return int(KSR.kx.get_srcport())
+# The user name of its digest credentials, the user of the URI in To, the body of User-Agent; ``""`` when it has none.
+user_name: Callable[[], str] = KSR.kx.gete_au
+to_user: Callable[[], str] = KSR.kx.gete_tuser
+user_agent: Callable[[], str] = KSR.kx.gete_ua
 
 
-def local_port() -> int:
-    """The port of ours that it came to."""
-    return int(KSR.kx.get_rcvport())
-
-
-def protocol() -> str:
-    """What it came by, in lower case: ``udp``, ``tcp``, ``tls``, ``ws`` or ``wss``."""
-    return str(KSR.kx.get_proto())
-
-
-def user_name() -> str:
-    """The user name of its digest credentials, ``""`` when it has none."""
-    value: str | None = KSR.kx.get_au()
-    return value or ""
-
-
-def to_user() -> str:
-    """The user of the URI in To."""
-    value: str | None = KSR.kx.get_tuser()
-    return value or ""
-
-
-def user_agent() -> str:
-    """The body of User-Agent."""
-    value: str | None = KSR.kx.get_ua()
-    return value or ""
+def cseq() -> str:
+    """The number in CSeq."""
+    return str(pv("$cs"))
 
 
 def header(name: str) -> str:
@@ -109,7 +106,7 @@ def headers(name: str) -> str:
 
 def has_header(name: str) -> bool:
     """Whether there is such a header: cheaper than its body."""
-    return int(KSR.hdr.is_present(name)) > 0
+    return _is_present(name) > 0
 
 
 def via_branch() -> str:
@@ -125,12 +122,12 @@ def via_branches() -> list[str]:
 
 def has_to_tag() -> bool:
     """Whether the request belongs to a dialog."""
-    return int(KSR.siputils.has_totag()) > 0
+    return _has_totag() > 0
 
 
 def has_sdp() -> bool:
     """Whether the body is a session description."""
-    return int(KSR.textops.has_body_type("application/sdp")) > 0
+    return _has_body_type("application/sdp") > 0
 
 
 def body() -> str:
@@ -146,17 +143,16 @@ def body() -> str:
 
 def append_header(line: str) -> None:
     """Add a header to the message on its way out; ``line`` without CRLF."""
-    KSR.hdr.append(line + "\r\n")
+    _append(line + "\r\n")
 
 
 def append_header_to_reply(line: str) -> None:
     """Add a header to the reply this request will get; ``line`` without CRLF."""
-    KSR.hdr.append_to_reply(line + "\r\n")
+    _append_to_reply(line + "\r\n")
 
 
-def remove_header(name: str) -> None:
-    """Remove all headers of that name."""
-    KSR.hdr.remove(name)
+# Remove all headers of that name.
+remove_header: Callable[[str], object] = KSR.hdr.remove
 
 
 def remove_headers_like(names: str) -> None:
@@ -179,142 +175,117 @@ def _header_named(names: str) -> re.Pattern[str]:
 
 def replace_header(name: str, body: str) -> None:
     """Have one header of that name, with that body, in the message as everything later reads it."""
-    KSR.hdr.remove(name)
-    KSR.hdr.append(f"{name}: {body}\r\n")
+    remove_header(name)
+    _append(f"{name}: {body}\r\n")
     KSR.textopsx.msg_apply_changes()
 
 
 # ---------------------------------------------------------------------------------------------- addresses
 
 
-def is_myself(uri: str) -> bool:
-    """Whether a URI names one of our listeners."""
-    return bool(KSR.is_myself(uri))
+# Whether a URI names one of our listeners.
+is_myself: Callable[[str], bool] = KSR.is_myself
 
 
 def from_ourselves() -> bool:
     """Whether the message was sent by one of our listeners: a call that Nightbell itself has placed."""
-    return bool(KSR.is_myself(f"sip:{source_address()}:{source_port()}"))
+    return bool(is_myself(f"sip:{source_address()}:{source_port()}"))
 
 
-def set_ruri(uri: str) -> None:
-    """Replace the Request-URI."""
-    KSR.seturi(uri)
+# Replace the Request-URI.
+set_ruri: Callable[[str], object] = KSR.seturi
 
+# Send the request there, whatever its Request-URI says.
+set_next_hop: Callable[[str], object] = KSR.setdsturi
 
-def set_next_hop(uri: str) -> None:
-    """Send the request there, whatever its Request-URI says."""
-    KSR.setdsturi(uri)
+# Forget a next hop set before.
+reset_next_hop: Callable[[], object] = KSR.resetdsturi
 
+# Send the request from this listener (``protocol:address:port``), whichever one it came in by.
+send_from: Callable[[str], object] = KSR.corex.set_send_socket
 
-def reset_next_hop() -> None:
-    """Forget a next hop set before."""
-    KSR.resetdsturi()
+# Whether a next hop is set.
+has_next_hop: Callable[[], bool] = KSR.isdsturiset
 
+# Answer to the port the request came from (RFC 3581).
+force_rport: Callable[[], object] = KSR.force_rport
 
-def send_from(socket: str) -> None:
-    """Send the request from this listener (``protocol:address:port``), whichever one it came in by."""
-    KSR.corex.set_send_socket(socket)
-
-
-def has_next_hop() -> bool:
-    """Whether a next hop is set."""
-    return bool(KSR.isdsturiset())
-
-
-def force_rport() -> None:
-    """Answer to the port the request came from (RFC 3581)."""
-    KSR.force_rport()
-
-
-def drop() -> None:
-    """In a branch route: do not send this branch. In the route of all replies: do not pass this one on."""
-    KSR.set_drop()
-
+# In a branch route: do not send this branch. In the route of all replies: do not pass this one on.
+drop: Callable[[], object] = KSR.set_drop
 
 # ----------------------------------------------------------------------------------------- sanity, replies
 
 
 def hops_left() -> bool:
     """Decrement Max-Forwards; False when it has run out."""
-    return int(KSR.maxfwd.process_maxfwd(10)) > 0
+    return _process_maxfwd(10) > 0
 
 
 def sane() -> bool:
     """Syntax checks of module sanity; when False, the reply has been sent."""
-    return int(KSR.sanity.sanity_check(17895, 7)) > 0
+    return _sanity_check(17895, 7) > 0
 
 
-def reply(code: int, reason: str) -> None:
-    """Answer without a transaction, or within the one that exists."""
-    KSR.sl.send_reply(code, reason)
+# Answer without a transaction, or within the one that exists.
+reply: Callable[[int, str], object] = KSR.sl.send_reply
 
+# Answer without a transaction.
+reply_stateless: Callable[[int, str], object] = KSR.sl.sl_send_reply
 
-def reply_stateless(code: int, reason: str) -> None:
-    """Answer without a transaction."""
-    KSR.sl.sl_send_reply(code, reason)
-
-
-def reply_error() -> None:
-    """Answer with the status that fits Kamailio's last internal error."""
-    KSR.sl.sl_reply_error()
-
+# Answer with the status that fits Kamailio's last internal error.
+reply_error: Callable[[], object] = KSR.sl.sl_reply_error
 
 # --------------------------------------------------------------------------------------------- transactions
 
 
 def tm_new() -> bool:
     """Create the transaction of this request."""
-    return int(KSR.tm.t_newtran()) > 0
+    return _t_newtran() > 0
 
 
 def tm_id() -> str:
     """``index:label`` of the current transaction."""
-    return f"{KSR.pv.get('$T(id_index)')}:{KSR.pv.get('$T(id_label)')}"
+    return pv("$_s($T(id_index):$T(id_label))")
 
 
 def tm_relay() -> bool:
     """Send the request to its branches."""
-    return int(KSR.tm.t_relay()) > 0
+    return _t_relay() > 0
 
 
-def tm_reply(code: int, reason: str) -> None:
-    """Answer the request of the current transaction."""
-    KSR.tm.t_reply(code, reason)
+# Answer the request of the current transaction.
+tm_reply: Callable[[int, str], object] = KSR.tm.t_reply
 
 
 def tm_is_retransmission() -> bool:
     """Whether this request is already being handled; if so its last reply has been sent again."""
-    if int(KSR.tmx.t_precheck_trans()) > 0:
-        KSR.tm.t_check_trans()
+    if _t_precheck_trans() > 0:
+        _t_check_trans()
         return True
-    return int(KSR.tm.t_check_trans()) == 0
+    return _t_check_trans() == 0
 
 
 def tm_matches() -> bool:
     """Whether this CANCEL or ACK belongs to a transaction of ours."""
-    return int(KSR.tm.t_check_trans()) > 0
+    return _t_check_trans() > 0
 
 
-def tm_routes(branch: str = "", reply: str = "", failure: str = "") -> None:
-    """Arm the handlers for this transaction's branches, replies and failure."""
-    if branch:
-        KSR.tm.t_on_branch(branch)
-    if reply:
-        KSR.tm.t_on_reply(reply)
-    if failure:
-        KSR.tm.t_on_failure(failure)
+# Arm a handler for this transaction's branches, for their replies (in a branch route: for this one's), and for its failure;
+# ``""``: none.
+tm_on_branch: Callable[[str], object] = KSR.tm.t_on_branch
+tm_on_reply: Callable[[str], object] = KSR.tm.t_on_reply
+tm_on_failure: Callable[[str], object] = KSR.tm.t_on_failure
 
 
 def tm_suspend(milliseconds: int) -> bool:
     """Hold the transaction; its failure route runs when the time is over."""
-    KSR.tm.t_set_fr(milliseconds, milliseconds)
-    return int(KSR.tmx.t_suspend()) > 0
+    _t_set_fr(milliseconds, milliseconds)
+    return _t_suspend() > 0
 
 
 def tm_wait(milliseconds: int, after_provisional: int = 0) -> None:
     """Give the branches of this transaction so long to answer; those of an INVITE that have said 1xx ``after_provisional``."""
-    KSR.tm.t_set_fr(after_provisional or milliseconds, milliseconds)
+    _t_set_fr(after_provisional or milliseconds, milliseconds)
 
 
 def tm_continue(transaction: str, route: str) -> bool:
@@ -343,6 +314,11 @@ def tm_reply_code() -> int:
     return pv_int("$T_reply_code")
 
 
+def tm_reply_reason() -> str:
+    """In a failure route: the reason phrase of the winning branch's reply."""
+    return pv("$T_reply_reason")
+
+
 def tm_branch() -> int:
     """Index of the branch that a branch, reply or failure route runs for."""
     return pv_int("$T_branch_idx")
@@ -368,23 +344,22 @@ def save_binding(uri: str) -> int:
     """
     # What was removed stays in memory, expired, until usrloc's next sweep if it is in the database, and then counts as refreshed.
     bound = is_bound(uri)
-    result = int(KSR.registrar.save_uri(LOCATION, 4, uri))
+    result = _save_uri(LOCATION, 4, uri)
     return 1 if result == 2 and not bound else result
 
 
 def is_bound(uri: str) -> bool:
     """Whether there is a live binding for ``uri``."""
-    return int(KSR.registrar.registered_uri(LOCATION, uri)) > 0
+    return _registered_uri(LOCATION, uri) > 0
 
 
 def branch_to(uri: str) -> bool:
     """Add the binding of ``uri`` as a branch of the request; False when there is none."""
-    return int(KSR.registrar.lookup_to_dset(LOCATION, uri)) > 0
+    return _lookup_to_dset(LOCATION, uri) > 0
 
 
-def branch_to_uri(uri: str) -> None:
-    """Add a URI as a branch of the request."""
-    KSR.corex.append_branch_uri(uri)
+# Add a URI as a branch of the request.
+branch_to_uri: Callable[[str], object] = KSR.corex.append_branch_uri
 
 
 def branches() -> int:
@@ -394,7 +369,7 @@ def branches() -> int:
 
 def ruri_to(uri: str) -> bool:
     """Make the binding of ``uri`` the Request-URI; False when there is none."""
-    return int(KSR.registrar.lookup_uri(LOCATION, uri)) > 0
+    return _lookup_uri(LOCATION, uri) > 0
 
 
 def binding_flow(uri: str) -> str:
@@ -405,26 +380,26 @@ def binding_flow(uri: str) -> str:
 def binding(uri: str) -> tuple[str, str, str]:
     """The flow of the binding of ``uri``, and Call-ID and CSeq of the REGISTER that made it; all ``""`` when there is none."""
     # What was unregistered or has run out stays in memory for up to a second, and would be fetched.
-    if not is_bound(uri) or int(KSR.registrar.reg_fetch_contacts(LOCATION, uri, "nb")) < 0:
+    if not is_bound(uri) or _reg_fetch_contacts(LOCATION, uri, "nb") < 0:
         return "", "", ""
-    found = pv("$(ulc(nb=>received)[0])"), pv("$(ulc(nb=>callid)[0])"), pv("$(ulc(nb=>cseq)[0])")
-    KSR.registrar.reg_free_contacts("nb")
+    found = pv("$(ulc(nb=>received)[0])"), pv("$(ulc(nb=>callid)[0])"), str(pv("$(ulc(nb=>cseq)[0])"))
+    _reg_free_contacts("nb")
     return found
 
 
 def bound_contact(uri: str) -> tuple[str, str, str]:
     """Contact, flow and local socket of the binding of ``uri``; all ``""`` when there is none."""
-    if not is_bound(uri) or int(KSR.registrar.reg_fetch_contacts(LOCATION, uri, "nb")) < 0:
+    if not is_bound(uri) or _reg_fetch_contacts(LOCATION, uri, "nb") < 0:
         return "", "", ""
     contact = pv("$(ulc(nb=>addr)[0])")
     found = contact, pv("$(ulc(nb=>received)[0])") or contact, pv("$(ulc(nb=>socket)[0])")
-    KSR.registrar.reg_free_contacts("nb")
+    _reg_free_contacts("nb")
     return found
 
 
 def save_copy(uri: str) -> bool:
     """Keep the REGISTER's contact under ``uri`` as well, in memory alone and without answering."""
-    return int(KSR.registrar.save_uri(LOCATION, 1 | 2 | 4, uri)) > 0
+    return _save_uri(LOCATION, 1 | 2 | 4, uri) > 0
 
 
 def forget_copy(uri: str) -> None:
@@ -438,51 +413,38 @@ def append_to_transaction(transaction: str, uri: str) -> int:
     Returns > 0 when an INVITE left; -2 cancelled, -3 answered, anything else: not appended (already rung, or gone).
     """
     index, _, label = transaction.partition(":")
-    return int(KSR.tsilo.ts_append_to_uri(int(index), int(label), LOCATION, uri))
+    return int(_ts_append_to_uri(int(index), int(label), LOCATION, uri))
 
 
 # -------------------------------------------------------------------------------------------- shared memory
 
 
-def table_get(table: str, key: str) -> str:
-    """The value at ``key``, ``""`` when absent."""
-    value = KSR.htable.sht_get(table, key)
-    return "" if value is None else str(value)
+# The value at ``key``, ``""`` when absent.
+table_get: Callable[[str, str], str] = KSR.htable.sht_gete
 
-
-def table_set(table: str, key: str, value: str) -> None:
-    """Set the value at ``key``."""
-    KSR.htable.sht_sets(table, key, value)
+# Set the value at ``key``.
+table_set: Callable[[str, str, str], object] = KSR.htable.sht_sets
 
 
 def table_put(table: str, key: str, value: str) -> bool:
     """The same; False when there is no memory for it."""
-    return int(KSR.htable.sht_sets(table, key, value)) > 0
+    return _sht_sets(table, key, value) > 0
 
 
-def table_set_for(table: str, key: str, value: str, seconds: int) -> None:
-    """Set the value at ``key``, to vanish by itself."""
-    KSR.htable.sht_setxs(table, key, value, seconds)
+# Set the value at ``key``, to vanish by itself.
+table_set_for: Callable[[str, str, str, int], object] = KSR.htable.sht_setxs
 
+# Add one to the number at ``key``; the number after that.
+table_count: Callable[[str, str], int] = KSR.htable.sht_inc
 
-def table_count(table: str, key: str) -> int:
-    """Add one to the number at ``key``; the number after that."""
-    return int(KSR.htable.sht_inc(table, key))
+# Remove ``key``.
+table_remove: Callable[[str, str], object] = KSR.htable.sht_rm
 
+# Take the lock of the slot that holds ``key``; held for microseconds, always released in ``finally``.
+table_lock: Callable[[str, str], object] = KSR.htable.sht_lock
 
-def table_remove(table: str, key: str) -> None:
-    """Remove ``key``."""
-    KSR.htable.sht_rm(table, key)
-
-
-def table_lock(table: str, key: str) -> None:
-    """Take the lock of the slot that holds ``key``; held for microseconds, always released in ``finally``."""
-    KSR.htable.sht_lock(table, key)
-
-
-def table_unlock(table: str, key: str) -> None:
-    """Release what table_lock took."""
-    KSR.htable.sht_unlock(table, key)
+# Release what table_lock took.
+table_unlock: Callable[[str, str], object] = KSR.htable.sht_unlock
 
 
 def table_keys(table: str) -> Iterator[str]:
@@ -506,9 +468,8 @@ def table_items(table: str) -> list[tuple[str, str]]:
     return items
 
 
-def queue_add(queue: str, key: str, value: str) -> None:
-    """Hand a message to the process that drains ``queue``."""
-    KSR.mqueue.mq_add(queue, key, value)
+# Hand a message to the process that drains ``queue``.
+queue_add: Callable[[str, str, str], object] = KSR.mqueue.mq_add
 
 
 def queue_next(queue: str) -> tuple[str, str] | None:
@@ -523,7 +484,7 @@ def queue_next(queue: str) -> tuple[str, str] | None:
 
 def digest_check(realm: str, ha1: str) -> int:
     """Check the request's digest credentials against an HA1 (RFC 7616): one of the DIGEST_ outcomes."""
-    result = int(KSR.auth.pv_auth_check(realm, ha1, 1, 0))
+    result = _pv_auth_check(realm, ha1, 1, 0)
     if result > 0:
         return DIGEST_OK
     return DIGEST_WRONG if result == -2 else DIGEST_STALE
@@ -539,9 +500,8 @@ def digest_answer() -> bool:
     return int(KSR.uac.uac_auth_mode(1)) > 0
 
 
-def replace_from(display: str, uri: str) -> None:
-    """Show ``uri`` as the caller; module uac undoes it in the replies and for the whole dialog."""
-    KSR.uac.uac_replace_from(display, uri)
+# Show ``uri`` as the caller; module uac undoes it in the replies and for the whole dialog.
+replace_from: Callable[[str, str], object] = KSR.uac.uac_replace_from
 
 
 def replace_to(uri: str) -> None:
@@ -551,35 +511,32 @@ def replace_to(uri: str) -> None:
 
 def behind_nat() -> bool:
     """Whether Contact or Via do not match where the message came from, or it came over a WebSocket."""
-    return int(KSR.nathelper.nat_uac_test(64 | 19)) > 0
+    return _nat_uac_test(64 | 19) > 0
 
 
 def remember_source() -> str:
     """Keep the flow a REGISTER came by with its binding, and return it (``sip:address:port;transport=…``)."""
-    KSR.nathelper.fix_nated_register()
+    _fix_nated_register()
     return pv("$avp(RECEIVED)")
 
 
-def follow_alias() -> None:
-    """Send an in-dialog request to the flow that its ``alias`` parameter names (RFC 5923's idea, for NAT)."""
-    KSR.nathelper.handle_ruri_alias()
+# Send an in-dialog request to the flow that its ``alias`` parameter names (RFC 5923's idea, for NAT).
+follow_alias: Callable[[], object] = KSR.nathelper.handle_ruri_alias
 
 
 def record_route(parameter: str) -> None:
     """Stay in the dialog; ``parameter`` (``;name=value``) comes back in every later request."""
-    KSR.rr.add_rr_param(parameter)
-    KSR.rr.record_route()
+    _add_rr_param(parameter)
+    _record_route()
 
 
 def loose_route() -> bool:
     """Follow the Route set (RFC 3261, 16.4)."""
-    return int(KSR.rr.loose_route()) > 0
+    return _loose_route() > 0
 
 
-def track_dialog() -> None:
-    """Keep state of this dialog (CSeq after authentication)."""
-    KSR.dialog.dlg_manage()
-
+# Keep state of this dialog (CSeq after authentication).
+track_dialog: Callable[[], object] = KSR.dialog.dlg_manage
 
 # ------------------------------------------------------------------------------------------------------ media
 
@@ -612,9 +569,8 @@ def websocket_handshake() -> bool:
     return int(KSR.websocket.handle_handshake()) > 0
 
 
-def http_reply(code: int, reason: str, content_type: str, body: str) -> None:
-    """Answer an HTTP request."""
-    KSR.xhttp.xhttp_reply(code, reason, content_type, body)
+# Answer an HTTP request.
+http_reply: Callable[[int, str, str, str], object] = KSR.xhttp.xhttp_reply
 
 
 def log_error(text: str) -> None:

@@ -55,7 +55,7 @@ def claim(device: str, flow: str, now: float) -> list[Entry]:
     """The copies held for a device whose REGISTER, the request at hand, came by ``flow``; whoever claims them delivers them."""
     if not ksr.table_get(TABLE_LETTERS, device):
         return []
-    return _claim(device, wake_rules.flow_word(flow, ksr.call_id(), ksr.pv("$cs")), now)
+    return _claim(device, wake_rules.flow_word(flow, ksr.call_id(), ksr.cseq()), now)
 
 
 def _claim(device: str, flow: str, now: float) -> list[Entry]:
@@ -118,7 +118,8 @@ def go_on(node: Node) -> int:
     ksr.remove_header(wake.HEADER)
     ksr.remove_header(HEADER)
     ksr.tm_wait(DELIVERY_MS, LONG_DELIVERY_MS)
-    ksr.tm_routes(reply="ksr_reply_letter", failure="ksr_failure_letter")
+    ksr.tm_on_reply("ksr_reply_letter")
+    ksr.tm_on_failure("ksr_failure_letter")
     if not ksr.ruri_to(node.device_uri(device)):
         ksr.tm_reply(599, wake.NOBODY_WOKE)
         return 1
@@ -154,7 +155,7 @@ def failure(node: Node) -> int:
         return 1
     wake.end(node, ksr.pv(wake.ID), "deadline", "")
     with wake.HeldCalls(ksr.pv("$rU"), TABLE_LETTERS) as held:
-        held.value = wake_rules.without_entry(held.value, ksr.tm_id())
+        held.value, _ = wake_rules.without_entry(held.value, ksr.tm_id())
     ksr.tm_reply(599, wake.NOBODY_WOKE)
     return 1
 

@@ -59,7 +59,9 @@ def from_pbx(node: Node, origin: Origin) -> int:
     documents = [d for d in (lines.get(a) for a in origin.aors) if d is not None]
     awake, held = _who(node, documents)
     ksr.pv_set(_CALL, call)
-    ksr.tm_routes("ksr_branch_message", "ksr_reply_message", "ksr_failure_message")
+    ksr.tm_on_branch("ksr_branch_message")
+    ksr.tm_on_reply("ksr_reply_message")
+    ksr.tm_on_failure("ksr_failure_message")
     if held:
         wait = min(LONGEST_WAIT, max(d.wait for d in documents))
         ksr.tm_wait(int(wait * 1000) + MARGIN_MS)
@@ -199,7 +201,8 @@ def from_device(node: Node) -> int:
     outbound.leave_by(node, way)
     ksr.pv_set(_CALL, call)
     ksr.pv_set(_CONNECTION, document.connection)
-    ksr.tm_routes(reply="ksr_reply_message_out", failure="ksr_failure_message_out")
+    ksr.tm_on_reply("ksr_reply_message_out")
+    ksr.tm_on_failure("ksr_failure_message_out")
     node.events.call(call, "message-out", connection=document.connection)
     if not ksr.tm_relay():
         ksr.reply_error()
@@ -220,7 +223,8 @@ def failure_out(node: Node) -> int:
     call, code = ksr.pv(_CALL), ksr.tm_reply_code()
     if code in (401, 407):
         if outbound.answer_challenge(node, call, ksr.pv(_CONNECTION), code):
-            ksr.tm_routes(reply="ksr_reply_message_out", failure="ksr_failure_message_out")
+            ksr.tm_on_reply("ksr_reply_message_out")
+            ksr.tm_on_failure("ksr_failure_message_out")
             if ksr.tm_relay():
                 return 1
         code = outbound.refused_by_pbx()

@@ -81,7 +81,9 @@ def _place(node: Node, out: _Out) -> int:
     if terms is not None:
         media.relay_this_call(call, terms, errand=out.errand is not None)
     leave_by(node, going)
-    ksr.tm_routes("ksr_branch_pbx", "ksr_reply_pbx", "ksr_failure_pbx")
+    ksr.tm_on_branch("ksr_branch_pbx")
+    ksr.tm_on_reply("ksr_reply_pbx")
+    ksr.tm_on_failure("ksr_failure_pbx")
     if not ksr.tm_relay():
         ksr.reply_error()
         node.events.call(call, "failed", code=500, reason="the PBX could not be reached")
@@ -179,7 +181,9 @@ def failure(node: Node) -> int:
     code = ksr.tm_reply_code()
     if code in (401, 407) and answer_challenge(node, call, ksr.pv(_CONNECTION), code):
         # The reply routes were consumed by the first round.
-        ksr.tm_routes("ksr_branch_pbx", "ksr_reply_pbx", "ksr_failure_pbx")
+        ksr.tm_on_branch("ksr_branch_pbx")
+        ksr.tm_on_reply("ksr_reply_pbx")
+        ksr.tm_on_failure("ksr_failure_pbx")
         if ksr.tm_relay():
             return 1
     media.end_if_relayed()

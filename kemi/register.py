@@ -188,7 +188,7 @@ def _ring_held_calls(node: Node, device: str, flow: str, now: float) -> list[str
     held = ksr.table_get(wake.TABLE_PARK, device)
     if not held:
         return []
-    flow = wake_rules.flow_word(flow, ksr.call_id(), ksr.pv("$cs"))
+    flow = wake_rules.flow_word(flow, ksr.call_id(), ksr.cseq())
     uri = node.device_uri(device)
     if not wake_rules.must_ring_anew(held, flow, now):
         return inbound.ring_held_calls(device, uri, flow)

@@ -51,7 +51,7 @@ def take_reply(node: Node) -> None:
             challenge = ksr.headers("WWW-Authenticate" if code == 401 else "Proxy-Authenticate")
         else:
             extra = ksr.header("Min-Expires" if code == 423 else "Retry-After")
-    reply = Reply(code, reason or "OK", int(ksr.pv("$cs")), contacts, challenge, extra, info, route, _clock())
+    reply = Reply(code, reason or "OK", int(ksr.cseq()), contacts, challenge, extra, info, route, _clock())
     ksr.queue_add(QUEUE, call_id, reply.encode())
 
 

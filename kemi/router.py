@@ -103,7 +103,7 @@ def reply(node: Node) -> int:
         if 200 <= code < 300:
             if stray.turned_away(node):
                 ksr.drop()
-        elif code in (487, 599) and wake.is_belated(node):
+        elif code == 599 and wake.has_ended(node):
             ksr.drop()
     elif method == "MESSAGE" and wake.is_belated(node):
         ksr.drop()

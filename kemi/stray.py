@@ -14,6 +14,8 @@ from kemi.node import Node
 # "Call-ID CSeq From-tag" of an INVITE -> the To-tag of the 2xx that was the first. The branch would not do: the answer to a call
 # that Nightbell itself has placed comes by here twice.
 _FIRST = "first"
+_GIVEN_UP = "?"  # instead of that tag: an INVITE of these was given up; a PBX may have sent it along several ways
+_GIVEN_UP_S = 300  # s that the answer of a phone which was gone may come after that
 _STRAY = "stray"  # "Call-ID To-tag" of the legs that were sent away, "Call-ID branch" of the INVITEs that were given up
 _RENUMBERED = ";z="
 _WINNER = "$avp(nb_winner)"  # the index of that branch, in its transaction
@@ -23,7 +25,7 @@ _SOCKETS = {"ws": "tcp", "wss": "tls"}
 def turned_away(node: Node) -> bool:
     """Before the transaction layer sees a 2xx to an INVITE: whether it was too late, and has been dealt with."""
     call, tag = ksr.call_id(), ksr.pv("$tt")
-    if not _is_given_up() and _is_first(tag):
+    if _is_first(tag):
         return False
     known = ksr.table_get(_STRAY, f"{call} {tag}")
     ksr.table_set(_STRAY, f"{call} {tag}", "1")
@@ -40,20 +42,32 @@ def _is_given_up() -> bool:
 
 
 def _is_first(tag: str) -> bool:
-    key = f"{ksr.call_id()} {ksr.pv('$cs')} {ksr.pv('$ft')}"
+    key = _key()
     ksr.table_lock(_FIRST, key)
     try:
         first = ksr.table_get(_FIRST, key)
-        if not first:
+        is_first = not _is_given_up() if first == _GIVEN_UP else first in ("", tag)
+        if is_first and first != tag:
             ksr.table_set(_FIRST, key, tag)
     finally:
         ksr.table_unlock(_FIRST, key)
-    return first in ("", tag)
+    return is_first
+
+
+def is_answered() -> bool:
+    """Whether the INVITE that this CANCEL belongs to had a 2xx before; also one that another branch answered."""
+    return ksr.table_get(_FIRST, _key()) not in ("", _GIVEN_UP)
+
+
+def _key() -> str:
+    return f"{ksr.call_id()} {ksr.cseq()} {ksr.pv('$ft')}"
 
 
 def given_up() -> None:
     """In a failure route: the caller has been told that the call is over, and an answer that comes yet is for nobody."""
     ksr.table_set(_STRAY, f"{ksr.call_id()} {ksr.via_branch()}", "1")
+    if not is_answered():
+        ksr.table_set_for(_FIRST, _key(), _GIVEN_UP, _GIVEN_UP_S)
 
 
 def _number() -> int:
@@ -62,7 +76,7 @@ def _number() -> int:
     When our answer to a challenge has raised it by one, Kamailio has put the caller's own back into the reply, and a mark of that
     into our Via.
     """
-    return int(ksr.pv("$cs")) + (_RENUMBERED in ksr.pv("$(hdr(Via)[0])"))
+    return int(ksr.cseq()) + (_RENUMBERED in ksr.pv("$(hdr(Via)[0])"))
 
 
 def _send(node: Node, method: str, number: int) -> None:

@@ -101,7 +101,7 @@ def hold(node: Node, failure_route: str) -> bool:
         "transaction": ksr.tm_id(),
     }
     text = f"{wire.dumps(head)[:-1]},{order[1:]}"
-    ksr.tm_routes(failure=failure_route)
+    ksr.tm_on_failure(failure_route)
     ksr.pv_set(ID, wake_id)
     ksr.table_set(wire.TABLE_PARKED, wake_id, text)
     if left <= 0 or not ksr.tm_suspend(left):
@@ -129,6 +129,19 @@ def failure(node: Node) -> int:
     end(node, ksr.pv(ID), "deadline", "")
     ksr.tm_reply(599, NOBODY_WOKE)
     return 1
+
+
+def has_ended(node: Node) -> bool:
+    """Before the transaction layer sees a 599: whether it is that of a held call which is over, and so of no use.
+
+    Of a call that is not it says that nobody can be woken, or that nobody woke.
+    """
+    if ksr.source_port() != node.settings.park_port or not is_ours(node):
+        return False
+    if not ksr.tm_matches():
+        return True
+    given_up(node, ksr.via_branch(), ksr.pv("$rr"))
+    return False
 
 
 def given_up(node: Node, wake_id: str, reason: str) -> None:

@@ -9,6 +9,7 @@ from kemi.wire import LineDevice
 
 _SEPARATOR = "\n"
 _NOT_RUNG = "-"
+_UNHEARD = " 0"
 _BY = "#"
 
 # A phone that is awake says at least 100 within this many seconds. One that said nothing and registers again by the same flow
@@ -96,21 +97,22 @@ def with_entry(value: str, entry: Entry) -> str:
     return write_entries([e for e in read_entries(value) if e.transaction != entry.transaction] + [entry])
 
 
-def without_entry(value: str, transaction: str) -> str:
-    """Strike a held call out."""
-    return write_entries([e for e in read_entries(value) if e.transaction != transaction])
-
-
-def was_unheard(value: str, transaction: str) -> bool:
-    """Whether the device has given no sign of knowing that call."""
-    return any(e.transaction == transaction and not e.heard for e in read_entries(value))
+def without_entry(value: str, transaction: str) -> tuple[str, bool]:
+    """Strike a held call out; also whether the device has given no sign of knowing it."""
+    kept, unheard = [], False
+    for line in value.split(_SEPARATOR):
+        if line.startswith(transaction + " "):
+            unheard = line.endswith(_UNHEARD)
+        else:
+            kept.append(line)
+    return _SEPARATOR.join(kept), unheard
 
 
 def with_heard(value: str, transaction: str) -> str:
     """Note that the device has answered something for that call."""
-    return write_entries(
-        [e._replace(heard=True) if e.transaction == transaction else e for e in read_entries(value)]
-    )
+    if _SEPARATOR not in value:
+        return value[:-1] + "1" if value.startswith(transaction + " ") else value
+    return _SEPARATOR.join([with_heard(line, transaction) for line in value.split(_SEPARATOR)])
 
 
 def must_ring_anew(value: str, flow: str, now: float) -> bool:

@@ -165,7 +165,5 @@ def test_what_does_not_wait_is_allowed(line: str) -> None:
 
 
 def test_an_undefined_handler_would_be_found() -> None:
-    text = (
-        'def f():\n  """Like ksr_not_this."""\n  ksr.tm_routes("ksr_branch_wrong", reply="ksr_reply_wrong")'
-    )
+    text = 'def f():\n  """Like ksr_not_this."""\n  ksr.tm_on_branch("ksr_branch_wrong"); ksr.tm_on_reply("ksr_reply_wrong")'
     assert hooks(text) == {"ksr_branch_wrong", "ksr_reply_wrong"}

@@ -315,8 +315,8 @@ class FakeKamailio:
             return
         transaction, branch = found
         context.transaction, context.branch, context.avps = transaction, branch, transaction.avps
-        if transaction.on_reply:
-            self.run(transaction.on_reply, context)
+        if branch.on_reply:
+            self.run(branch.on_reply, context)
         self.transactions.received(context, transaction, branch)
 
     def _next_deadline(self) -> float | None:

@@ -66,14 +66,14 @@ class Kx(_Module):
     def get_proto(self) -> object:
         return self._kamailio.pv.get("$pr")
 
-    def get_au(self) -> object:
-        return self._kamailio.pv.get("$au")
+    def gete_au(self) -> object:
+        return self._kamailio.pv.gete("$au")
 
-    def get_tuser(self) -> object:
-        return self._kamailio.pv.get("$tU")
+    def gete_tuser(self) -> object:
+        return self._kamailio.pv.gete("$tU")
 
-    def get_ua(self) -> object:
-        return self._kamailio.pv.get("$ua")
+    def gete_ua(self) -> object:
+        return self._kamailio.pv.gete("$ua")
 
 
 class Textops(_Module):

@@ -18,6 +18,9 @@ class HashTables:
     def sht_get(self, table: str, key: str) -> str | None:
         return self.tables.get(table, {}).get(key)
 
+    def sht_gete(self, table: str, key: str) -> str:
+        return self.sht_get(table, key) or ""
+
     def sht_sets(self, table: str, key: str, value: str) -> int:
         if table not in self.tables:
             raise ScriptError(f"htable {table} is not in kamailio.cfg")

@@ -25,6 +25,7 @@ class Branch:
     index: int
     target: Target
     via: str
+    on_reply: str = ""
     sent: Message | None = None
     code: int = 0
     reply: Message | None = None
@@ -128,6 +129,7 @@ class Transactions:
             self._kamailio.run(transaction.on_branch, context)
         if context.dropped:
             return False
+        branch.on_reply = transaction.on_reply  # as the branch route left it
         branch.deadline = self._kamailio.now + transaction.fr_timer
         branch.sent = self._kamailio.forward(transaction.request, target, via, context.edits)
         return True

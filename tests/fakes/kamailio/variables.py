@@ -38,6 +38,14 @@ class PseudoVariables:
         value = self._lookup(name)
         return text_of(value) if isinstance(value, str) else value
 
+    def gete(self, name: str) -> str | int:
+        value = self.get(name)
+        return "" if value is None else value
+
+    def geti(self, name: str) -> int:
+        value = self.get(name)
+        return value if isinstance(value, int) else 0
+
     def sets(self, name: str, value: str) -> int:
         found = _AVP.match(name)
         if not found and name != "$var(nb_sdp)":
@@ -91,6 +99,11 @@ class PseudoVariables:
             return transaction.index if transaction else None
         if name == "$T(id_label)":
             return transaction.label if transaction else None
+        if name == "$_s($T(id_index):$T(id_label))":
+            return transaction.id if transaction else ":"
+        if name == "$T_reply_reason":
+            reply = context.branch.reply if context.branch else None
+            return reply.reason if reply else ""
         if name == "$T_reply_code":
             if context.mode == "failure":
                 return context.code

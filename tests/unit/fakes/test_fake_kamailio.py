@@ -122,7 +122,7 @@ def test_ksr_without_a_kamailio_is_an_error() -> None:
     import KSR
 
     with pytest.raises(FakeError, match=r"KSR\.pv"):
-        _ = KSR.pv
+        KSR.pv.get("$rm")
 
 
 def test_its_tables_and_queues_are_those_of_kamailio_cfg() -> None:

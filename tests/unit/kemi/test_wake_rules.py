@@ -72,8 +72,25 @@ def test_a_call_is_noted_once() -> None:
 def test_striking_out_one_call_leaves_the_others() -> None:
     second = Entry("3:4", "second", FLOW, NOW)
     value = wake_rules.write_entries([Entry("1:2", "first"), second])
-    assert wake_rules.read_entries(wake_rules.without_entry(value, "1:2")) == [second]
-    assert wake_rules.without_entry(wake_rules.without_entry(value, "1:2"), "3:4") == ""
+    value, _ = wake_rules.without_entry(value, "1:2")
+    assert wake_rules.read_entries(value) == [second]
+    assert wake_rules.without_entry(value, "3:4")[0] == ""
+
+
+def test_a_call_that_is_struck_out_was_heard_of_or_was_not() -> None:
+    value = wake_rules.write_entries([Entry("1:2", "first"), Entry("3:4", "second", FLOW, NOW)])
+    value = wake_rules.with_heard(value, "3:4")
+    assert wake_rules.without_entry(value, "1:2")[1]
+    assert not wake_rules.without_entry(value, "3:4")[1]
+    assert wake_rules.without_entry(value, "3:40") == (value, False)
+
+
+def test_only_the_call_that_was_heard_of_is_noted_so() -> None:
+    value = wake_rules.write_entries([Entry("1:2", "first"), Entry("1:23", "second", FLOW, NOW)])
+    assert wake_rules.read_entries(wake_rules.with_heard(value, "1:2")) == [
+        Entry("1:2", "first", heard=True),
+        Entry("1:23", "second", FLOW, NOW),
+    ]
 
 
 def test_a_note_in_another_form_is_no_held_call() -> None:
