@@ -15,7 +15,7 @@ from kemi.node import Node
 
 # Both are by the INVITE: its Call-ID and its branch, which is that of its CANCEL, too (RFC 3261, 9.1), and no other INVITE's.
 _RINGING = "ringing"  # -> the branches on which a phone has said something, but nothing final
-_CANCELLED = "cancelled"  # -> "UNIX seconds\n" and what an answer has in common with the CANCEL
+_CANCELLED = "cancelled"  # -> UNIX seconds, what kemi/stray.py calls the INVITE, what an answer has in common with the CANCEL
 
 # s that a phone has for its own answer: so long that it has been sent the CANCEL twice, and has come out of its radio's sleep.
 _PATIENCE = 1.0
@@ -38,9 +38,11 @@ def request() -> int:
         return 1
     ksr.tm_relay()
     key = _key(ksr.via_branch())
-    if ksr.table_get(_RINGING, key) and not stray.is_answered():
+    if ksr.table_get(_RINGING, key):
         common = "".join(f"{name}: {ksr.header(name)}\r\n" for name in ("Via", "From", "To", "Call-ID"))
-        ksr.table_set(_CANCELLED, key, f"{time.time()}\n{common}CSeq: {ksr.cseq()} INVITE\r\n")
+        ksr.table_set(
+            _CANCELLED, key, f"{time.time()}\n{stray.invite()}\n{common}CSeq: {ksr.cseq()} INVITE\r\n"
+        )
     return 1
 
 
@@ -48,10 +50,10 @@ def answer_for_the_gone(node: Node) -> int:
     """Timer, each half second: answer for phones that have been silent too long; again, until that has arrived."""
     now, park = time.time(), node.settings.park
     for key, text in ksr.table_items(_CANCELLED):
-        since, _, common = text.partition("\n")
+        since, invite, common = text.split("\n", 2)
         if now - float(since) < _PATIENCE:
             continue
-        ringing = ksr.table_get(_RINGING, key).split()
+        ringing = [] if stray.is_answered(invite) else ksr.table_get(_RINGING, key).split()
         if not ringing:
             ksr.table_remove(_CANCELLED, key)
         for branch in ringing:

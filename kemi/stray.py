@@ -14,7 +14,9 @@ from kemi.node import Node
 # "Call-ID CSeq From-tag" of an INVITE -> the To-tag of the 2xx that was the first. The branch would not do: the answer to a call
 # that Nightbell itself has placed comes by here twice.
 _FIRST = "first"
-_GIVEN_UP = "?"  # instead of that tag: an INVITE of these was given up; a PBX may have sent it along several ways
+_GIVEN_UP = (
+    "?"  # instead of that tag: an INVITE of these was given up; a PBX may have sent it along several ways
+)
 _GIVEN_UP_S = 300  # s that the answer of a phone which was gone may come after that
 _STRAY = "stray"  # "Call-ID To-tag" of the legs that were sent away, "Call-ID branch" of the INVITEs that were given up
 _RENUMBERED = ";z="
@@ -42,7 +44,7 @@ def _is_given_up() -> bool:
 
 
 def _is_first(tag: str) -> bool:
-    key = _key()
+    key = invite()
     ksr.table_lock(_FIRST, key)
     try:
         first = ksr.table_get(_FIRST, key)
@@ -54,20 +56,21 @@ def _is_first(tag: str) -> bool:
     return is_first
 
 
-def is_answered() -> bool:
-    """Whether the INVITE that this CANCEL belongs to had a 2xx before; also one that another branch answered."""
-    return ksr.table_get(_FIRST, _key()) not in ("", _GIVEN_UP)
+def is_answered(invite: str) -> bool:
+    """Whether one of the INVITEs of that name has been answered by 2xx."""
+    return ksr.table_get(_FIRST, invite) not in ("", _GIVEN_UP)
 
 
-def _key() -> str:
+def invite() -> str:
+    """The name of the INVITE that the message at hand is, cancels or answers: the same for all ways a PBX sends it along."""
     return f"{ksr.call_id()} {ksr.cseq()} {ksr.pv('$ft')}"
 
 
 def given_up() -> None:
     """In a failure route: the caller has been told that the call is over, and an answer that comes yet is for nobody."""
     ksr.table_set(_STRAY, f"{ksr.call_id()} {ksr.via_branch()}", "1")
-    if not is_answered():
-        ksr.table_set_for(_FIRST, _key(), _GIVEN_UP, _GIVEN_UP_S)
+    if not is_answered(invite()):
+        ksr.table_set_for(_FIRST, invite(), _GIVEN_UP, _GIVEN_UP_S)
 
 
 def _number() -> int:
