@@ -6,21 +6,30 @@ the phone, when it is back, rings for nobody.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Any
 
 import pytest
+from sipmessage import Request
 
 from control.domain.fallback import DEVICE, Fallback
 from control.services import fallbacks, people
 from demo.phone import Answer
+from demo.phone.client_transaction import cancellation
 from kemi.wire import TABLE_FALLBACK
+from tests.e2e.in_dialog import send
 from tests.e2e.link import UdpLink
 from tests.e2e.pbx_trace import PbxTrace
-from tests.e2e.relay import nothing_relayed, relayed_calls
-from tests.e2e.scene import ALICE, BOB, Scene, answered, hang_up, steps_of
+from tests.e2e.relay import nothing_relayed
+from tests.e2e.scene import (
+    ALICE,
+    BOB,
+    Scene,
+    answered,
+    assert_they_hear_each_other,
+    hang_up,
+    steps_of,
+)
 from tests.e2e.scripted_pbx import ScriptedPbx
 
 RINGS = Answer(answer_after=None)
@@ -124,7 +133,7 @@ async def test_a_fallback_that_is_gone_leaves_its_place_to_the_next_call(
 async def test_a_pbx_that_is_gone_keeps_no_device_waiting_and_its_late_answer_is_ended(
     scene: Scene, challenged: bool
 ) -> None:
-    def script(request: Any) -> Any:
+    def script(request: Request) -> Any:
         if request.method == "CANCEL":
             return None
         if request.method == "INVITE" and challenged and not request.headers.get("Authorization"):
@@ -158,26 +167,24 @@ async def test_a_pbx_that_is_gone_keeps_no_device_waiting_and_its_late_answer_is
 
 
 async def test_a_cancel_that_comes_after_the_pbxs_answer_leaves_the_call_its_media(
-    scene: Scene, link: UdpLink
+    scene: Scene, pbx_trace: PbxTrace
 ) -> None:
-    """The phone decides what becomes of it: it may keep the call, or end it by BYE as this one does (RFC 3261, 9.1)."""
+    """The phone decides what becomes of it: it may end the call by BYE, or keep it as this one does (RFC 3261, 9.1)."""
     await scene.extension()
-    bob, alice = await scene.awake("phone", server=link.address), await scene.caller()
-    alice.on_invite = RINGS
+    bob, alice = await scene.awake("phone"), await scene.caller()
     outgoing = await bob.phone.call(ALICE)
     incoming = await alice.incoming()
-    await outgoing.ringing()
-    link.deaf = True
-    incoming.answer()
-    await scene.story("answered")
+    await answered(outgoing, incoming)
+    assert len(pbx_trace.messages("in", "INVITE")) == 2, "the PBX has challenged it"
 
-    cancelling = asyncio.create_task(outgoing.cancel())
-    with suppress(TimeoutError):
-        async with asyncio.timeout(4.5):  # it would be deleted after three
-            await nothing_relayed(scene.stack, within=5.0)
-    assert relayed_calls(scene.stack) == [outgoing.call_id]
+    sent = [
+        m.message for m in bob.phone.messages if (m.direction, m.method, m.status) == ("out", "INVITE", 0)
+    ]
+    invite = sent[-1]
+    assert isinstance(invite, Request)
+    await send(bob.phone, bytes(cancellation(invite)))
 
-    link.deaf = False
-    await cancelling
-    assert (await incoming.ended()).cause == "bye"
-    await nothing_relayed(scene.stack)
+    with pytest.raises(AssertionError, match="let go"):
+        await nothing_relayed(scene.stack, within=4.0)  # it would be deleted after three
+    await assert_they_hear_each_other(outgoing, incoming)
+    await hang_up(outgoing, incoming)
