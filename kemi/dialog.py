@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from enum import Enum
 
-from kemi import held_request, ksr, media, nat, purr, route, stray, trust, wire
+from kemi import held_request, ksr, media, nat, purr, route, stray, trust, wake, wire
 from kemi.call_mark import Mark
 from kemi.node import Node
 
 # The requests that may carry an offer, or have one in the reply (RFC 3261, RFC 3311, RFC 3262).
 _SESSION = ("INVITE", "UPDATE", "PRACK")
+_NEWS = "news"  # "Call-ID From-tag Event" -> the CSeq of the last NOTIFY
 _TO_DEVICE = "$avp(nb_to_device)"  # "1": the reply comes from a device
 # The requests that refresh the route set or the target of the dialog.
 _RECORDED = ("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY")
@@ -23,6 +24,28 @@ def request(node: Node) -> int:
     mark = node.mark_of_dialog(first)
     if mark is None:
         return _astray(method)
+    if method == "NOTIFY":
+        return _news(node, mark, first)
+    return _pass_on(node, mark, first, method)
+
+
+def _news(node: Node, mark: Mark, first: str) -> int:
+    """Pass a NOTIFY on, in the order in which they were sent.
+
+    Two that come by UDP within a millisecond are taken by two workers. The one that has been overtaken would be refused for its
+    CSeq (RFC 3261, 12.2.2), and the notifier take the subscription for ended: whoever hands a call over would never hear that it
+    has arrived. So it is answered here; the later one says how things stand. The lock is held while one is passed on.
+    """
+    number = int(ksr.cseq())
+    with wake.HeldCalls(f"{ksr.call_id()} {ksr.pv('$ft')} {ksr.header('Event')}", _NEWS) as latest:
+        if int(latest.value or 0) > number:
+            ksr.reply_stateless(200, "OK")
+            return 1
+        latest.value = str(number)
+        return _pass_on(node, mark, first, "NOTIFY")
+
+
+def _pass_on(node: Node, mark: Mark, first: str, method: str) -> int:
     if not first.startswith(node.settings.own_route):
         _mend_route(node)
     if not ksr.loose_route():

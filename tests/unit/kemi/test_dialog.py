@@ -294,6 +294,35 @@ def test_other_requests_are_passed_on(edge: Edge, method: str) -> None:
     assert sent.message.has("Record-Route") == (method in ("NOTIFY", "SUBSCRIBE"))
 
 
+def notify(edge: Edge, number: int, event: str = "refer", sender: str = "pbx") -> list[Sent]:
+    text = edge.request(
+        "NOTIFY",
+        ALICE.contact,
+        route(edge),
+        f"Event: {event}",
+        from_=f"<sip:1001@192.0.2.7>;tag={sender}",
+        to=f"<sip:x@{edge.node.settings.domain}>;tag=theirs",
+        call_id="the-call",
+        cseq=f"{number} NOTIFY",
+    )
+    return edge.kamailio.receive(text, PBX)
+
+
+def test_a_notify_that_has_been_overtaken_is_answered_here_however_often_it_comes(edge: Edge) -> None:
+    assert len(requests(notify(edge, 4), "NOTIFY")) == 1
+    for _ in range(2):
+        overtaken = notify(edge, 3)
+        assert requests(overtaken, "NOTIFY") == []
+        assert codes(overtaken) == [200]
+    assert len(requests(notify(edge, 5), "NOTIFY")) == 1
+
+
+@pytest.mark.parametrize(("event", "sender"), [("refer;id=2", "pbx"), ("dialog", "pbx"), ("refer", "device")])
+def test_a_notify_of_another_subscription_overtakes_nothing(edge: Edge, event: str, sender: str) -> None:
+    notify(edge, 4)
+    assert len(requests(notify(edge, 3, event, sender), "NOTIFY")) == 1
+
+
 def test_a_device_behind_nat_is_reached_by_its_alias(edge: Edge) -> None:
     uri = f"sip:{ALICE.id}@10.0.0.9:5060;alias=198.51.100.20~40000~3"
     (bye,) = requests(in_dialog(edge, "BYE", route(edge), uri=uri), "BYE")

@@ -5,71 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from sipmessage import Response
 
 from demo.phone import Answer, IncomingCall, Phone
-from demo.phone.message import parse, split_list, uri_of
 from tests.e2e.link import UdpLink
-from tests.e2e.raw_sip import UdpSocket, request
 from tests.e2e.relay import nothing_relayed, relayed_calls
-from tests.e2e.scene import BOB, Scene
+from tests.e2e.requests_that_cross.raw_pbx import RawPbx
+from tests.e2e.scene import Scene
 
-SDP = (
-    b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n"
-    b"a=rtpmap:0 PCMU/8000\r\n"
-)
 AT_ONCE = Answer(answer_after=0)
-
-
-class RawPbx:
-    """A PBX whose every datagram is the test's."""
-
-    def __init__(self, scene: Scene, socket: UdpSocket) -> None:
-        self._scene, self._socket = scene, socket
-        self.answer = Response(100, "not yet")
-
-    async def call(self) -> None:
-        """Call Bob, and have his answer."""
-        host, port = self._scene.stack.sip_address()
-        uri = f"sip:{self._scene.connection}@{host}:{port}"
-        invite = request(
-            "INVITE",
-            uri,
-            f"To: <{uri}>",
-            "Content-Type: application/sdp",
-            f"Content-Length: {len(SDP)}",
-            source=self._socket.source,
-            body=SDP,
-        )
-        answer = parse(await self._socket.answer_to(invite, within=5.0))
-        assert isinstance(answer, Response)
-        assert answer.code == 200
-        self.answer = answer
-
-    def send(self, *methods: str) -> None:
-        """Send requests within the call, one behind the other."""
-        for method in methods:
-            self._socket.send(self._within(method))
-
-    def _within(self, method: str) -> bytes:
-        headers = self.answer.headers
-        routes = reversed(split_list(headers.getlist("Record-Route")))
-        return request(
-            method,
-            uri_of(headers["Contact"]),
-            *(f"Route: {route}" for route in routes),
-            *(f"{name}: {headers[name]}" for name in ("From", "To", "Call-ID")),
-            f"CSeq: {1 if method == 'ACK' else 2} {method}",
-            source=self._socket.source,
-        )
-
-
-@pytest.fixture
-async def pbx(scene: Scene) -> AsyncIterator[RawPbx]:
-    stack = scene.stack
-    async with await UdpSocket(stack.sip_address()).open(stack.address) as socket:
-        scene.connection = await stack.add_connection(BOB, "bob", port=socket.source[1], register=False)
-        yield RawPbx(scene, socket)
 
 
 @pytest.fixture
