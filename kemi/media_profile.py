@@ -1,7 +1,7 @@
 """How the media of one side is handed to the other: what rtpengine is asked for. Pure.
 
 Both sides are told of the codecs they share, so that nothing is transcoded; of others only where a side would else have
-none it must know (G.711 by phones and PBXs, Opus by browsers, RFC 7874).
+none it must know (G.711 by phones and PBXs, some of which want G.722 alone; Opus by browsers, RFC 7874).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ _AGAIN = "reuse-codecs"
 # What rtpengine can transcode.
 CODECS = ("opus", "PCMU", "PCMA", "G722")
 _G711 = ("PCMU", "PCMA")
+_OF_PHONES = (*_G711, "G722")
 _BESIDE = (
     "telephone-event",
     "CN",
@@ -175,7 +176,8 @@ def _codecs(description: Description, to: Leg, sender: Sequence[str], receiver: 
     if to is Leg.WEBRTC:
         wanted: tuple[str, ...] = () if "opus" in known else ("opus",)
     else:
-        wanted = () if known & {codec.lower() for codec in _G711} else _G711
+        spoken = known & {codec.lower() for codec in _G711}
+        wanted = () if spoken else tuple(codec for codec in _OF_PHONES if codec.lower() not in known)
     return flags + _transcoded(wanted)
 
 

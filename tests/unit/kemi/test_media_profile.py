@@ -75,10 +75,11 @@ def test_a_browsers_offer_needs_no_transcoding_at_a_pbx() -> None:
     assert not [flag for flag in found if flag.startswith("codec-")]
 
 
-def test_a_side_that_knows_no_g711_is_transcoded_for_a_pbx() -> None:
+def test_a_side_that_knows_no_g711_is_transcoded_for_a_pbx_that_may_want_g722_alone() -> None:
     assert [f for f in flags(OPUS, Leg.PLAIN) if f.startswith("codec-")] == [
         "codec-transcode-PCMU",
         "codec-transcode-PCMA",
+        "codec-transcode-G722",
         "codec-transcode-telephone-event",
     ]
 
