@@ -1,4 +1,4 @@
-"""Which codec is spoken: one that both ends know, whichever that is, so that nothing is transcoded; else the PBX's is made of Opus."""
+"""Which codec is spoken: one that both ends know, so that nothing is transcoded; else what the PBX wants is made of Opus."""
 
 from __future__ import annotations
 
