@@ -23,8 +23,9 @@ _PATIENCE = 1.0
 
 def heard() -> None:
     """In a reply route: a phone has said something; one is enough of each kind. An answer is known to kemi/stray.py."""
-    code, branches = ksr.status(), ksr.via_branches()
-    if len(branches) < 2 or 200 <= code < 300:
+    code = ksr.status()
+    branches = [] if 200 <= code < 300 else ksr.via_branches()
+    if len(branches) < 2:
         return
     branch, invite = branches[:2]
     with wake.HeldCalls(_key(invite), _RINGING) as ringing:

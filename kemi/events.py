@@ -9,7 +9,7 @@ from kemi import wire
 from kemi.settings import Settings
 
 # How each CallEvent begins.
-_CALL_EVENT = wire.dumps({"v": wire.VERSION, "type": wire.CallEvent.type})[:-1] + ","
+_CALL_EVENT = wire.event_head(wire.CallEvent)
 
 
 class Events:

@@ -15,7 +15,7 @@ from kemi.pn_params import Offer, Push, Refusal
 _REFRESH_BEFORE_S = 121  # more than 120 (RFC 8599, 5.6.1.1)
 
 # How each RegisterEvent begins.
-_EVENT = wire.dumps({"v": wire.VERSION, "type": wire.RegisterEvent.type})[:-1] + ","
+_EVENT = wire.event_head(wire.RegisterEvent)
 _ACTIONS = {1: "added", 2: "refreshed", 3: "removed", 4: "queried"}
 
 

@@ -19,6 +19,10 @@ NOBODY_WOKE = "Nobody Woke"  # reason phrase of the park branch's 599 at the dea
 
 ID = "$avp(nb_wake)"  # of the park transaction
 
+# How each WakeEvent and WakeEndEvent begins. Their words are our own, which JSON need not escape.
+_EVENT = wire.event_head(wire.WakeEvent)
+_END_EVENT = wire.event_head(wire.WakeEndEvent)
+
 
 class HeldCalls:
     """The note of what is held for a device, locked while in the ``with`` block; what is left in ``value`` is kept."""
@@ -93,14 +97,7 @@ def hold(node: Node, failure_route: str) -> bool:
     if not ksr.tm_new():
         return False
     # The order is what a WakeEvent says of the call, written by this very program: it goes on as it is.
-    head = {
-        "v": wire.VERSION,
-        "type": wire.WakeEvent.type,
-        "ts": now,
-        "id": wake_id,
-        "transaction": ksr.tm_id(),
-    }
-    text = f"{wire.dumps(head)[:-1]},{order[1:]}"
+    text = f'{_EVENT}"ts":{now!r},"id":"{wake_id}","transaction":"{ksr.tm_id()}",{order[1:]}'
     ksr.tm_on_failure(failure_route)
     ksr.pv_set(ID, wake_id)
     ksr.table_set(wire.TABLE_PARKED, wake_id, text)
@@ -136,7 +133,7 @@ def has_ended(node: Node) -> bool:
 
     Of a call that is not it says that nobody can be woken, or that nobody woke.
     """
-    if ksr.source_port() != node.settings.park_port or not is_ours(node):
+    if not is_from_park(node):
         return False
     if not ksr.tm_matches():
         return True
@@ -157,7 +154,10 @@ def end(node: Node, wake_id: str, outcome: str, reason: str) -> str:
     ksr.table_remove(wire.TABLE_PARKED, wake_id)
     ksr.table_remove(wire.TABLE_ACKED, wake_id)
     call = _said(order, '"call":"', '"')
-    node.events.send(wire.WakeEndEvent(time.time(), wake_id, call, outcome, reason))
+    why = f',"reason":{wire.dumps(reason)}' if reason else ""
+    node.events.send_encoded(
+        f'{_END_EVENT}"ts":{time.time()!r},"id":"{wake_id}","call":"{call}","outcome":"{outcome}"{why}}}'
+    )
     return call
 
 

@@ -155,6 +155,11 @@ class Event(_Message):
         return {"type": self.type}
 
 
+def event_head(kind: type[Event]) -> str:
+    """How the text of each event of that kind begins, up to its first field: for those that are written without being built."""
+    return dumps({"v": VERSION, "type": kind.type})[:-1] + ","
+
+
 @dataclass
 class HelloEvent(Event):
     """Kamailio has started; its tables hold what they loaded by themselves."""
