@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from enum import Enum
 
@@ -12,6 +13,7 @@ from kemi.node import Node
 # The requests that may carry an offer, or have one in the reply (RFC 3261, RFC 3311, RFC 3262).
 _SESSION = ("INVITE", "UPDATE", "PRACK")
 _NEWS = "news"  # "Call-ID From-tag Event" -> the CSeq of the last NOTIFY
+_RACK = re.compile(r"\s*(\d{1,10})\s+(\d{1,10})\s+(\w+)\s*", re.ASCII)
 _TO_DEVICE = "$avp(nb_to_device)"  # "1": the reply comes from a device
 # The requests that refresh the route set or the target of the dialog.
 _RECORDED = ("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY")
@@ -64,6 +66,8 @@ def _pass_on(node: Node, mark: Mark, first: str, method: str) -> int:
         return 1
     if from_device:
         trust.remove_claims()
+        if method == "PRACK" and mark.outbound:
+            _renumber_rack()
     else:
         ksr.pv_set(_TO_DEVICE, "1")
     if method in _RECORDED:
@@ -126,6 +130,15 @@ def _tell_relay(node: Node, mark: Mark, part: _Part, from_device: bool) -> str:
             ksr.tm_on_failure("ksr_failure_dialog")
         return why
     return ""
+
+
+def _renumber_rack() -> None:
+    """Name the INVITE that a PRACK is about as the PBX knows it, which has challenged it (RFC 3262, 7.2)."""
+    found = _RACK.fullmatch(ksr.header("RAck"))
+    raised = ksr.dialog_cseq_raised() if found else 0
+    if found and raised:
+        ksr.remove_header("RAck")
+        ksr.append_header(f"RAck: {found[1]} {int(found[2]) + raised} {found[3]}")
 
 
 def failure(node: Node) -> int:

@@ -538,6 +538,12 @@ def loose_route() -> bool:
 # Keep state of this dialog (CSeq after authentication).
 track_dialog: Callable[[], object] = KSR.dialog.dlg_manage
 
+
+def dialog_cseq_raised() -> int:
+    """By how much the CSeq numbers of the caller's requests are raised in this dialog, whose INVITE was challenged."""
+    return int(pv("$dlg_var(cseq_diff)") or 0)
+
+
 # ------------------------------------------------------------------------------------------------------ media
 
 

@@ -111,6 +111,12 @@ class Call:
         """Take the other side off hold."""
         return await self._reoffer(hold=False)
 
+    async def ask_for_offer(self) -> Reply:
+        """A re-INVITE without a description: the other side offers in its 200, this one answers in the ACK (RFC 3261 §14.1)."""
+        dialog = self._confirmed()
+        draft = dialog.draft("INVITE", self._core.contact)
+        return Reply.of(await self._core.exchange(draft, on_success=self._on_reinvite_answered))
+
     # ------------------------------------------------------------------ what the other side does
 
     def owns(self, request: Request) -> bool:
@@ -239,9 +245,15 @@ class Call:
         if self.dialog is None:
             return
         self.dialog.retarget(response)
-        if self.end is None:
+        if self.end is None and invite.body:
             self._connect(response.body)
-        self._core.acknowledge(self.dialog.draft("ACK"), invite)
+        self._acknowledge(self.dialog, invite, response)
+
+    def _acknowledge(self, dialog: Dialog, invite: Request, response: Response) -> None:
+        """Send the ACK; it carries the answer when the 2xx carried the offer (RFC 3261 §13.2.1)."""
+        answers = bool(response.body) and not invite.body and self.end is None
+        body = self._answer_to(response.body) if answers else b""
+        self._core.acknowledge(dialog.draft("ACK", body=body or b""), invite)
 
     def _confirmed(self) -> Dialog:
         if self.state is not CallState.ANSWERED or self.dialog is None:

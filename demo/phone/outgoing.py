@@ -15,12 +15,17 @@ from demo.phone.rtp import Audio
 
 
 class OutgoingCall(Call):
-    """The caller's side."""
+    """The caller's side. With ``late_offer`` the callee is to offer, in its 200."""
 
     direction = "out"
 
     def __init__(
-        self, core: Core, audio: Audio, target: str, headers: tuple[tuple[str, str], ...] = ()
+        self,
+        core: Core,
+        audio: Audio,
+        target: str,
+        headers: tuple[tuple[str, str], ...] = (),
+        late_offer: bool = False,
     ) -> None:
         super().__init__(core, audio)
         self._sequence = Sequence()
@@ -33,7 +38,7 @@ class OutgoingCall(Call):
             sequence=self._sequence,
             contact=core.contact,
             headers=headers,
-            body=self._offer(),
+            body=b"" if late_offer else self._offer(),
         )
         self._transaction: ClientTransaction | None = None
         self._cancel_reason: str | None = None
@@ -90,7 +95,8 @@ class OutgoingCall(Call):
         if response.code > 100:
             self.state = CallState.RINGING
             self._rang = True
-        self._connect(response.body)
+        if self._draft.body:
+            self._connect(response.body)
         self._core.changes.notify()
 
     def _on_success(self, invite: Request, response: Response) -> None:
@@ -103,7 +109,7 @@ class OutgoingCall(Call):
             self.dialog = dialog
             self.final = Reply.of(response)
             self._begin(response)
-        self._core.acknowledge(self.dialog.draft("ACK"), invite)
+        self._acknowledge(self.dialog, invite, response)
         if self.end is None and self._cancel_reason is not None:
             self._finish(Ended("cancelled", self._cancel_reason))
             self._core.spawn(self._send_bye(self.dialog.draft("BYE")))
@@ -113,7 +119,8 @@ class OutgoingCall(Call):
         if self._cancel_reason is None and self.end is None:
             self.state = CallState.ANSWERED
             self._was_answered = True
-            self._connect(response.body)
+            if self._draft.body:
+                self._connect(response.body)
 
     def _refuse_fork(self, invite: Request, dialog: Dialog) -> None:
         self._core.acknowledge(dialog.draft("ACK"), invite)

@@ -55,6 +55,7 @@ class Phone:
         self.account = Account(user, password, domain, display_name, auth_user or "")
         self.server, self.transport, self.local = server, transport, local
         self.on_invite = Answer()
+        self.offers_late = False  # then its calls leave the offer to who answers (RFC 3261 §13.2.1)
         self.remembers_calls = False  # while it is suspended: then its calls ask to wake it (RFC 8599 §6.1.1)
         self.invites: list[Request] = []
         self.calls: list[Call] = []
@@ -262,7 +263,7 @@ class Phone:
     async def _outgoing_call(
         self, core: Core, uri: str, headers: tuple[tuple[str, str], ...]
     ) -> OutgoingCall:
-        return OutgoingCall(core, Audio(self.local), uri, headers)
+        return OutgoingCall(core, Audio(self.local), uri, headers, self.offers_late)
 
     def _incoming_call(self, core: Core, request: Request, transaction: ServerTransaction) -> IncomingCall:
         return IncomingCall(core, Audio(self.local), request, transaction)

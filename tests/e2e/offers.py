@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from sipmessage import Request
+from sipmessage import Request, Response
 
 from demo.phone import Call
 from demo.phone.call import PAYLOADS
@@ -28,6 +28,9 @@ class Offered:
         monkeypatch.setattr(call, "on_request", self._on_request)
 
     def _on_request(self, request: Request, transaction: ServerTransaction) -> None:
+        if request.method == "UPDATE" and not request.body:
+            transaction.respond(build_response(request, 200))
+            return
         if request.method not in ("INVITE", "UPDATE") or not request.body:
             self._usual(request, transaction)
             return
@@ -55,13 +58,22 @@ def describe_elsewhere(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(call, "_offer", lambda: stream.render(session=call.audio.port, version=9))
 
 
+async def refresh_by_update(call: Call) -> Reply:
+    """Say by UPDATE that one is still there (RFC 4028)."""
+    return Reply.of(await _update(call, b""))
+
+
 async def offer_by_update(call: Call) -> Reply:
     """Offer by UPDATE, and take the answer."""
-    assert call.dialog is not None
-    answer = await call._core.exchange(call.dialog.draft("UPDATE", call._core.contact, body=call._offer()))
+    answer = await _update(call, call._offer())
     if answer.code == 200:
         call._connect(answer.body)
     return Reply.of(answer)
+
+
+async def _update(call: Call, body: bytes) -> Response:
+    assert call.dialog is not None
+    return await call._core.exchange(call.dialog.draft("UPDATE", call._core.contact, body=body))
 
 
 async def give_up_an_offer(call: Call, other: Offered) -> Reply:

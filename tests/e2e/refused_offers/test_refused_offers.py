@@ -12,19 +12,25 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from demo.phone import Call
+from demo.phone import Call, Phone
 from demo.stack import Stack
 from tests.e2e.offers import SILENCE, Offered, describe_elsewhere, give_up_an_offer, offer_by_update
 from tests.e2e.peer_pbx import PeerPbx
 from tests.e2e.relay import nothing_relayed
 from tests.e2e.scene import Scene, assert_they_hear_each_other
 from tests.fixtures.phones import Phones
+from tests.fixtures.sdes import SdesPhone
 from tests.fixtures.webrtc import WebRtcPhone
 
+KINDS: dict[str, tuple[type[Phone], str]] = {
+    "plain": (Phone, "udp"),
+    "webrtc": (WebRtcPhone, "wss"),
+    "sdes": (SdesPhone, "tls"),
+}
 # The kind of the device, who calls, who offers within the call.
 EVERY = [
     f"{kind}, {calls} calls, {offers} offers"
-    for kind in ("plain", "webrtc")
+    for kind in KINDS
     for calls in ("device", "pbx")
     for offers in ("device", "pbx")
 ]
@@ -50,10 +56,8 @@ async def talk(
 ) -> AsyncIterator[Talk]:
     kind, calls, offers = request.param.split(", ")
     before = remembered(scene.stack)
-    if kind == "plain":
-        bob = await scene.awake("phone")
-    else:
-        bob = await scene.awake("browser", transport="wss", kind=WebRtcPhone)
+    phone, transport = KINDS[kind]
+    bob = await scene.awake(kind, kind=phone, transport=transport)
     pbx = await PeerPbx.start(scene, phones)
     ours, theirs = await pbx.talk(bob.phone, bob_calls=calls == "device calls")
     who, other = (ours, theirs) if offers == "device offers" else (theirs, ours)

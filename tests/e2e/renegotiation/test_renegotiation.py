@@ -7,8 +7,11 @@ import pytest
 from demo.phone import Call
 from demo.phone.sdp import PCMA, PCMU, AudioStream
 from tests.e2e.in_dialog import send_in_dialog
+from tests.e2e.offers import Offered, offer_by_update, refresh_by_update
+from tests.e2e.peer_pbx import PeerPbx
 from tests.e2e.relay import nothing_relayed
 from tests.e2e.scene import ALICE, BOB, Scene, answered, assert_they_hear_each_other, hang_up
+from tests.fixtures.phones import Phones
 
 CALLS = pytest.mark.parametrize("calls", [True, False], ids=["calls", "is called"])
 
@@ -58,4 +61,22 @@ async def test_s4_a_session_is_refreshed_by_either_end(scene: Scene, calls: bool
         assert (await end.resume()).status == 200, "a re-INVITE that changes nothing"
         await assert_they_hear_each_other(outgoing, incoming)
     await hang_up(outgoing, incoming)
+    await nothing_relayed(scene.stack)
+
+
+@CALLS
+async def test_s4_a_session_is_refreshed_by_updates_of_either_end(
+    scene: Scene, phones: Phones, calls: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pbx = await PeerPbx.start(scene, phones)
+    bob = await scene.awake("phone")
+    ends = await pbx.talk(bob.phone, calls)
+    for end in ends:
+        Offered(end, monkeypatch)
+    for end in ends:
+        assert (await refresh_by_update(end)).status == 200
+        await assert_they_hear_each_other(*ends)
+        assert (await offer_by_update(end)).status == 200
+        await assert_they_hear_each_other(*ends)
+    await ends[0].hangup()
     await nothing_relayed(scene.stack)

@@ -214,6 +214,7 @@ class Uac(_Module):
         header = "Authorization" if reply.code == 401 else "Proxy-Authorization"
         line = f'{header}: Digest username="{context.avps["auser"]}", realm="{values["realm"]}"{text}'
         number = int(context.message.get("CSeq").split(" ")[0]) + 1
+        self._kamailio.dialog.raised[context.message.get("Call-ID")] = "1"
         context.edits += [
             Edit("append", f'{line}, response="{response}"\r\n'),
             Edit("remove", "CSeq"),
@@ -336,11 +337,12 @@ class Corex(_Module):
 
 
 class Dialog(_Module):
-    """Module dialog: the Call-IDs whose CSeq is tracked."""
+    """Module dialog: the Call-IDs whose CSeq is tracked, and by how much it is ``raised``."""
 
     def __init__(self, kamailio: FakeKamailio) -> None:
         super().__init__(kamailio)
         self.tracked: list[str] = []
+        self.raised: dict[str, str] = {}
 
     def dlg_manage(self) -> int:
         self.tracked.append(self._kamailio.context.message.get("Call-ID"))

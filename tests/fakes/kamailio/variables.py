@@ -110,6 +110,8 @@ class PseudoVariables:
             return transaction.code if transaction else 0
         if name == "$msg(hdrs)":
             return "\r\n".join(f"{name}: {value}" for name, value in context.message.headers)
+        if name == "$dlg_var(cseq_diff)":
+            return self._kamailio.dialog.raised.get(context.message.get("Call-ID"))
         if name == "$branch(count)":
             return len(context.more_targets)
         if name == "$T_branch_idx":

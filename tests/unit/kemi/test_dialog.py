@@ -420,3 +420,34 @@ def test_a_request_that_cannot_be_sent_on_is_answered(edge: Edge, monkeypatch: p
     monkeypatch.setattr(edge.kamailio.tm, "t_relay", lambda: -1)
     assert codes(in_dialog(edge, "INFO", route(edge)))[-1] == 500
     assert in_dialog(edge, "ACK", route(edge)) == []
+
+
+@pytest.mark.parametrize("raised", ["1", ""])
+def test_s1_a_prack_names_the_invite_by_the_number_the_pbx_knows_it_by(edge: Edge, raised: str) -> None:
+    edge.kamailio.dialog.raised["the-call"] = raised
+    by_device = route(edge, caller="t1", outbound=True)
+    (prack,) = requests(in_dialog(edge, "PRACK", by_device, "RAck: 71 2 INVITE"), "PRACK")
+    assert prack.message.all("RAck") == [f"71 {3 if raised else 2} INVITE"]
+
+
+@pytest.mark.parametrize("text", ["", "71", "71 x INVITE", "71 2", "-1 2 INVITE", "9" * 5000 + " 2 INVITE"])
+def test_s1_a_rack_that_cannot_be_read_stays_as_it_is(edge: Edge, text: str) -> None:
+    edge.kamailio.dialog.raised["the-call"] = "1"
+    by_device = route(edge, caller="t1", outbound=True)
+    (prack,) = requests(in_dialog(edge, "PRACK", by_device, f"RAck: {text}"), "PRACK")
+    assert prack.message.all("RAck") == [text]
+
+
+def test_s1_the_pbxs_own_prack_is_not_renumbered(edge: Edge) -> None:
+    edge.kamailio.dialog.raised["the-call"] = "1"
+    text = edge.request(
+        "PRACK",
+        ALICE.contact,
+        route(edge, caller="ours", outbound=True),
+        "RAck: 71 2 INVITE",
+        from_="<sip:1001@192.0.2.7>;tag=theirs",
+        to="<sip:x@nightbell.test>;tag=ours",
+        call_id="the-call",
+    )
+    (prack,) = requests(edge.kamailio.receive(text, PBX), "PRACK")
+    assert prack.message.all("RAck") == ["71 2 INVITE"]
