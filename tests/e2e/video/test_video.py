@@ -11,6 +11,7 @@ import pytest
 from demo.phone import Phone
 from demo.phone.call import Call
 from tests.e2e.pbx_setup import pbx_set
+from tests.e2e.peer_pbx import PeerPbx
 from tests.e2e.relay import nothing_relayed
 from tests.e2e.scene import (
     ALICE,
@@ -22,6 +23,7 @@ from tests.e2e.scene import (
     hang_up,
 )
 from tests.e2e.video.camera import CameraAudio, CameraPhone
+from tests.fixtures.phones import Phones
 from tests.fixtures.webrtc import WebRtcPhone
 
 
@@ -58,6 +60,14 @@ async def test_two_browsers_see_each_other_through_the_pbx(scene: Scene) -> None
     async with two_cameras(scene) as (bobs, carols):
         assert await carols.seen()
         assert await bobs.seen()
+        for each in (
+            bobs,
+            carols,
+        ):  # what the browser wanted to share a port is given one each (RFC 9143, 7.3)
+            own, remote = each.peer.localDescription.sdp, each.remote
+            assert len(re.findall(r"^a=group:BUNDLE \S+ \S+", own, re.MULTILINE)) == 1
+            assert "BUNDLE" not in remote
+            assert len(set(re.findall(r"^m=\w+ (\d+)", remote, re.MULTILINE))) == 2
     await nothing_relayed(scene.stack)
 
 
@@ -82,6 +92,13 @@ async def test_a_policy_of_audio_codecs_leaves_the_pictures_alone(scene: Scene) 
 FAX = "m=image 4000 udptl t38\r\na=T38FaxVersion:0\r\na=T38FaxUdpEC:t38UDPRedundancy\r\n"
 
 
+async def offer_a_fax(call: Call) -> int:
+    """The answer to an end that wants to go on as a fax."""
+    head = "v=0\r\no=- 1 9 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    draft = call._confirmed().draft("INVITE", call._core.contact, body=(head + FAX).encode())
+    return (await call._core.exchange(draft)).code
+
+
 @pytest.mark.parametrize("transport", ["udp", "wss"])
 async def test_a_fax_within_a_call_is_refused_and_the_call_goes_on(scene: Scene, transport: str) -> None:
     await scene.extension()
@@ -89,11 +106,25 @@ async def test_a_fax_within_a_call_is_refused_and_the_call_goes_on(scene: Scene,
     bob, alice = await scene.awake("phone", transport=transport, kind=kind), await scene.caller()
     outgoing, incoming = await alice.call(BOB), await bob.phone.incoming()
     await answered(outgoing, incoming)
-    ours: Call = incoming
-    head = "v=0\r\no=- 1 9 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-    draft = ours._confirmed().draft("INVITE", ours._core.contact, body=(head + FAX).encode())
-    response = await ours._core.exchange(draft)
-    assert response.code == 488
+    assert await offer_a_fax(incoming) == 488
     await assert_they_hear_each_other(outgoing, incoming)
     await hang_up(outgoing, incoming)
+    await nothing_relayed(scene.stack)
+
+
+@pytest.mark.parametrize("calls", [True, False], ids=["calls", "is called"])
+@pytest.mark.parametrize("transport", ["udp", "wss"])
+async def test_so_is_a_fax_that_the_pbx_wants(
+    scene: Scene, phones: Phones, transport: str, calls: bool
+) -> None:
+    kind = WebRtcPhone if transport == "wss" else Phone
+    bob = await scene.awake("phone", transport=transport, kind=kind)
+    pbx = await PeerPbx.start(scene, phones)
+    ours, theirs = await pbx.talk(bob.phone, bob_calls=calls)
+    offers = len([m for m in bob.phone.messages if m.method == "INVITE" and m.direction == "in"])
+    assert await offer_a_fax(theirs) == 488
+    await assert_they_hear_each_other(ours, theirs)
+    assert len([m for m in bob.phone.messages if m.method == "INVITE" and m.direction == "in"]) == offers
+    await theirs.hangup()
+    await ours.ended()
     await nothing_relayed(scene.stack)
