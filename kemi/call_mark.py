@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 from typing import NamedTuple
 
 from kemi.media_profile import Terms
 
 PARAMETER = "nb"
+_IN_ROUTE = re.compile(f";{PARAMETER}=([^;>,]*)")
 
 
 class Mark(NamedTuple):
@@ -57,10 +59,8 @@ def unseal(value: str, sip_call_id: str, key: bytes) -> Mark | None:
 
 def in_route(route: str) -> str:
     """The mark's value in the first Route header, ``""`` when there is none."""
-    _, _, rest = route.partition(f";{PARAMETER}=")
-    for end in (";", ">", ","):
-        rest = rest.partition(end)[0]
-    return rest
+    found = _IN_ROUTE.search(route)
+    return found[1] if found else ""
 
 
 def _mac(plain: str, sip_call_id: str, key: bytes) -> str:

@@ -57,6 +57,11 @@ class Settings:
         return int(self.park.rpartition(":")[2])
 
     @cached_property
+    def parking_sockets(self) -> frozenset[tuple[str, int]]:
+        """The sockets of ours that held calls, and what is said of them, are sent from."""
+        return frozenset((a, p) for a in (self.address, "127.0.0.1") for p in (self.sip_port, self.park_port))
+
+    @cached_property
     def own_route(self) -> str:
         """How the Route begins that our Record-Route of a call over UDP makes: one that nobody has changed on its way."""
         return f"<sip:{self.address}:{self.sip_port};lr=on;"

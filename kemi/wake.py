@@ -76,11 +76,7 @@ def request(node: Node) -> int:
 
 def is_ours(node: Node) -> bool:
     """Whether a message at the park socket left one of our own sockets: nobody else can have their ports."""
-    settings = node.settings
-    return ksr.source_address() in (settings.address, "127.0.0.1") and ksr.source_port() in (
-        settings.sip_port,
-        settings.park_port,
-    )
+    return (ksr.source_address(), ksr.source_port()) in node.settings.parking_sockets
 
 
 def hold(node: Node, failure_route: str) -> bool:
