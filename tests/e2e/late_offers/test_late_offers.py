@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import pytest
 
-from demo.phone import Answer, Call
+from demo.phone import Answer, Call, Phone
 from tests.e2e.offers import Offered
 from tests.e2e.peer_pbx import PeerPbx
 from tests.e2e.relay import nothing_relayed
 from tests.e2e.scene import ALICE, Handset, Scene, answered, assert_they_hear_each_other, hang_up
 from tests.fixtures.phones import Phones
+from tests.fixtures.sdes import SdesPhone
 from tests.fixtures.webrtc import WebRtcPhone
 
-KINDS = pytest.mark.parametrize("kind", ["plain", "webrtc"])
+KINDS: dict[str, tuple[type[Phone], str]] = {
+    "plain": (Phone, "udp"),
+    "sdes": (SdesPhone, "tls"),
+    "webrtc": (WebRtcPhone, "wss"),
+}
+KIND = pytest.mark.parametrize("kind", KINDS)
 
 
 async def device(scene: Scene, kind: str, asleep: bool = False) -> Handset:
-    set_up = scene.asleep if asleep else scene.awake
-    if kind == "plain":
-        return await set_up("phone")
-    return await set_up("browser", transport="wss", kind=WebRtcPhone)
+    phone, transport = KINDS[kind]
+    return await (scene.asleep if asleep else scene.awake)(kind, kind=phone, transport=transport)
 
 
-@KINDS
+@KIND
 @pytest.mark.parametrize("asleep", [False, True], ids=["awake", "asleep"])
 async def test_s4_a_pbx_calls_without_an_offer(scene: Scene, phones: Phones, kind: str, asleep: bool) -> None:
     pbx = await PeerPbx.start(scene, phones)
@@ -71,7 +75,7 @@ async def test_s4_a_device_calls_without_an_offer(scene: Scene) -> None:
     await nothing_relayed(scene.stack)
 
 
-@KINDS
+@KIND
 @pytest.mark.parametrize("bob_calls", [True, False], ids=["device calls", "pbx calls"])
 async def test_s4_an_offer_is_asked_for_within_a_call(
     scene: Scene, phones: Phones, kind: str, bob_calls: bool, monkeypatch: pytest.MonkeyPatch
