@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from demo.phone import Answer, IncomingCall, OutgoingCall
-from tests.e2e.offers import Offered
+from tests.e2e.offers import Offered, offer_by_update
 from tests.e2e.pbx_setup import pbx_set
 from tests.e2e.peer_pbx import PeerPbx
 from tests.e2e.relay import nothing_relayed
@@ -85,5 +85,38 @@ async def test_s4_asterisk_acknowledges_those_of_a_device(
     early.answer()
     await asyncio.gather(outgoing.answered(), incoming.answered())
     await assert_they_hear_each_other(outgoing, incoming)
+    await hang_up(outgoing, incoming)
+    await nothing_relayed(scene.stack)
+
+
+@pytest.mark.parametrize("bob_calls", [True, False], ids=["device calls", "pbx calls"])
+async def test_s4_an_update_before_the_answer(
+    scene: Scene, phones: Phones, bob_calls: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the callee is not the one any more who rang first (RFC 3311)."""
+    pbx = await PeerPbx.start(scene, phones)
+    pbx.phone.challenges = True
+    bob = (await scene.awake("phone")).phone
+    caller, callee = (bob, pbx.phone) if bob_calls else (pbx.phone, bob)
+    callee.on_invite = WAITS
+    outgoing = await caller.call("600" if bob_calls else pbx.uri, SUPPORTED)
+    incoming = await callee.incoming()
+    early = EarlyCallee(incoming, monkeypatch)
+    early.progress()
+    assert (await acknowledge_early(caller, outgoing)).status == 200
+    await assert_they_hear_each_other(outgoing, incoming)
+
+    offered = Offered(outgoing, monkeypatch)
+    monkeypatch.setattr(outgoing, "owns", lambda request: request.headers["Call-ID"] == outgoing.call_id)
+    incoming.on_hold = True
+    assert (await offer_by_update(incoming)).status == 200
+    assert await incoming.audio.silent()
+    incoming.on_hold = False
+    offered.status = 500
+    assert (await offer_by_update(incoming)).status == 500
+    assert await incoming.audio.silent(), "what was agreed upon is gone"
+    offered.status = None
+    assert (await offer_by_update(incoming)).status == 200
+    await heard_early_and_answered(outgoing, incoming, early, monkeypatch)
     await hang_up(outgoing, incoming)
     await nothing_relayed(scene.stack)

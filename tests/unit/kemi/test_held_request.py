@@ -151,6 +151,18 @@ def test_who_does_not_wake_is_answered_for_before_the_sender_gives_up(
     assert edge.table("parked") == edge.table("letters") == {}
 
 
+def test_s4_an_offer_to_who_does_not_wake_is_taken_back(edge: Edge, purr: str) -> None:
+    (invite,) = requests(from_pbx(edge, "INVITE", purr, body=SDP), "INVITE")
+    edge.answer(invite, 200, "OK", f"Contact: <{ALICE.contact}>", body=SDP)
+    gone(edge)
+    hold = SDP + "a=sendonly\r\n"
+    from_pbx(edge, "INVITE", purr, body=hold)
+    edge.kamailio.advance(held_request.LONGEST_WAIT + 0.5)
+    rtpengine = edge.kamailio.rtpengine
+    assert [c[0] for c in rtpengine.commands[-3:]] == ["offer", "offer", "answer"]
+    assert rtpengine.descriptions[-3:] == [hold, SDP, SDP]
+
+
 def test_when_the_edge_agent_gives_up_the_sender_learns_why_at_once(edge: Edge, purr: str) -> None:
     gone(edge)
     from_pbx(edge, "INFO", purr)
