@@ -190,7 +190,8 @@ def _answer(tag: str, more: str = "") -> Description:
 
 def _description(tag: str) -> Description:
     body = ksr.body()
-    return Description(tag, _sources(body), sdp.with_tls_id(body))
+    text = sdp.with_candidate(sdp.with_tls_id(body), ksr.source_address())
+    return Description(tag, _sources(body), text)
 
 
 def _sources(body: str) -> str:

@@ -80,6 +80,19 @@ def with_tls_id(body: str) -> str:
     return f"{session}\na=tls-id:{fingerprint[1].replace(':', '').lower()}\r{first}{rest}"
 
 
+def with_candidate(body: str, address: str) -> str:
+    """The same with an address to begin with, where it has ICE and none: the sender tells them later, if at all (RFC 8838).
+
+    His own checks tell where he is; but without any address rtpengine waits for checks of RTCP, which has no port of its own.
+    ``address`` is where the message came from.
+    """
+    if "\na=ice-ufrag:" not in body or "\na=candidate:" in body:
+        return body
+    session, *sections = body.split("\nm=")
+    candidate = f"a=candidate:0 1 UDP 1 {address} 9 typ host"
+    return "\nm=".join((session, *(f"{section.rstrip()}\r\n{candidate}\r" for section in sections))) + "\n"
+
+
 def _stream(section: str) -> Stream | None:
     found = _STREAM.match(section)
     if found is None or found[2].strip("0") == "":

@@ -40,6 +40,15 @@ def test_s4_an_association_has_one_name_as_long_as_it_has_its_certificate() -> N
     assert sdp.with_tls_id(named) == named, "the device's own name counts"
 
 
+def test_who_has_ice_and_tells_no_address_yet_has_one_to_begin_with() -> None:
+    body = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:a\r\n"
+    begun = sdp.with_candidate(body, "192.0.2.9")
+    assert begun == body + "a=candidate:0 1 UDP 1 192.0.2.9 9 typ host\r\n"
+    assert sdp.with_candidate(begun, "192.0.2.7") == begun, "one that has addresses keeps them"
+    assert sdp.with_candidate(PBX, "192.0.2.9") == PBX, "without ICE there is nothing to look for"
+    assert sdp.with_candidate(f"{body}m=video 9 UDP/TLS/RTP/SAVPF 96\r\n", "192.0.2.9").count("typ host") == 2
+
+
 @pytest.mark.parametrize("body", [PBX, SDES, FAX, "", "a=fingerprint:sha-256 AA:BB"])
 def test_where_no_keys_come_by_dtls_there_is_no_association_to_name(body: str) -> None:
     assert sdp.with_tls_id(body) == body
