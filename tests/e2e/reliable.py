@@ -23,18 +23,24 @@ def is_reliable(recorded: Recorded) -> bool:
     )
 
 
-async def acknowledge_early(phone: Phone, call: OutgoingCall) -> Reply:
-    """Acknowledge the reliable provisional answer that comes; with the answer, if it has an offer. The answer to the PRACK."""
+async def acknowledge_early(phone: Phone, call: OutgoingCall, *, offers: bool = False) -> Reply:
+    """Acknowledge the reliable provisional answer that comes; the answer to the PRACK.
+
+    The PRACK has the answer when there was an offer; else an offer of its own if it ``offers``.
+    """
     response = (await phone.wait_for(is_reliable)).message
     assert isinstance(response, Response)
     invite = next(m.message for m in reversed(phone.messages) if m.method == "INVITE" and not m.status)
     assert isinstance(invite, Request)
     dialog = Dialog.of_caller(invite, response, call._sequence)
     answers = response.body and not invite.body
-    body = call._answer_to(response.body) if answers else b""
+    body = call._answer_to(response.body) if answers else call._offer() if offers else b""
     rack = ("RAck", f"{response.headers['RSeq']} {response.headers['CSeq']}")
     prack = dialog.draft("PRACK", headers=(rack,), body=body or b"")
-    return Reply.of(await call._core.exchange(prack))
+    answer = await call._core.exchange(prack)
+    if offers:
+        call._connect(answer.body)
+    return Reply.of(answer)
 
 
 class EarlyCallee:
@@ -73,7 +79,12 @@ class EarlyCallee:
             self._usual(request, transaction)
             return
         self.pracks.append(request)
-        transaction.respond(build_response(request, 200))
-        if request.body:
-            self._call._connect(request.body)
+        if request.body and self._call.request.body:  # an offer: the INVITE's was answered by the 183
+            answer = self._call._answer_to(request.body)
+            assert answer is not None
+            transaction.respond(build_response(request, 200, headers=(_SDP,), body=answer))
+        else:
+            transaction.respond(build_response(request, 200))
+            if request.body:
+                self._call._connect(request.body)
         self._call._core.changes.notify()

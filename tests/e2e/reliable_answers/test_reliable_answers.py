@@ -12,7 +12,7 @@ from tests.e2e.pbx_setup import pbx_set
 from tests.e2e.peer_pbx import PeerPbx
 from tests.e2e.relay import nothing_relayed
 from tests.e2e.reliable import SUPPORTED, EarlyCallee, acknowledge_early
-from tests.e2e.scene import ALICE, BOB, Scene, assert_they_hear_each_other, hang_up
+from tests.e2e.scene import ALICE, BOB, CALLEE_TONE, Scene, assert_they_hear_each_other, hang_up
 from tests.fixtures.phones import Phones
 
 WAITS = Answer(ring_after=None, answer_after=None)
@@ -52,6 +52,31 @@ async def test_s4_an_early_answer(
     rack = (await early.acknowledged()).headers["RAck"]
     assert rack == f"71 {incoming.request.headers['CSeq']}", "it acknowledges another request"
     await heard_early_and_answered(outgoing, incoming, early, monkeypatch)
+    await hang_up(outgoing, incoming)
+    await nothing_relayed(scene.stack)
+
+
+@pytest.mark.parametrize("bob_calls", [True, False], ids=["device calls", "pbx calls"])
+async def test_s4_the_acknowledgement_offers_anew(
+    scene: Scene, phones: Phones, bob_calls: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pbx = await PeerPbx.start(scene, phones)
+    bob = (await scene.awake("phone")).phone
+    caller, callee = (bob, pbx.phone) if bob_calls else (pbx.phone, bob)
+    callee.on_invite = WAITS
+    outgoing = await caller.call("600" if bob_calls else pbx.uri, SUPPORTED)
+    incoming = await callee.incoming()
+    early = EarlyCallee(incoming, monkeypatch)
+    early.progress()
+    incoming.audio.send_tone(CALLEE_TONE)
+    assert await outgoing.audio.heard(CALLEE_TONE)
+    outgoing.on_hold = True
+    assert (await acknowledge_early(caller, outgoing, offers=True)).status == 200
+    assert await outgoing.audio.silent(), "the hold in the PRACK does not work"
+    early.answer()
+    await asyncio.gather(outgoing.answered(), incoming.answered())
+    assert (await outgoing.resume()).status == 200
+    await assert_they_hear_each_other(outgoing, incoming)
     await hang_up(outgoing, incoming)
     await nothing_relayed(scene.stack)
 
