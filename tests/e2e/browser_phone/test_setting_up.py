@@ -55,6 +55,19 @@ async def test_a_phone_is_connected_again_after_a_reload_and_keeps_one_binding(
     assert bob.complaints == []
 
 
+async def test_the_browser_finds_nothing_that_keeps_it_from_being_installed_as_an_app(
+    bob: BrowserPhone, browser: BrowserContext
+) -> None:
+    await bob.page.reload()  # now by its service worker
+    await bob.connected()
+    devtools = await browser.new_cdp_session(bob.page)
+    manifest = await devtools.send("Page.getAppManifest")
+    assert manifest["url"], "the page names no manifest"
+    assert manifest["errors"] == []
+    found = await devtools.send("Page.getInstallabilityErrors")
+    assert found["installabilityErrors"] == []
+
+
 async def test_only_one_window_is_the_phone_and_another_can_take_it_over(
     scene: Scene, bob: BrowserPhone, browser: BrowserContext
 ) -> None:
