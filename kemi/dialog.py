@@ -6,7 +6,7 @@ import re
 import time
 from enum import Enum
 
-from kemi import held_request, ksr, media, nat, purr, route, stray, trust, wake, wire
+from kemi import held_request, info, ksr, media, nat, purr, route, stray, trust, wake, wire
 from kemi.call_mark import Mark
 from kemi.node import Node
 
@@ -57,6 +57,14 @@ def _pass_on(node: Node, mark: Mark, first: str, method: str) -> int:
     trust.remove_credentials()
     from_device = mark.is_device(ksr.pv("$ft"))
     part = _part_in_media(mark, method, from_device)
+    if from_device:
+        trust.remove_claims()
+        if method == "PRACK" and mark.outbound:
+            _renumber_rack()
+    else:
+        ksr.pv_set(_TO_DEVICE, "1")
+    if method == "INFO" and part is _Part.NONE and info.take_key_press(node, mark, not from_device):
+        return 1
     sleeper = ""
     # Of a device that wants to be woken; no ACK is, as nobody waits for an answer to it.
     if not from_device and purr.PARAMETER in ksr.pv("$ru") and method != "ACK":
@@ -64,12 +72,6 @@ def _pass_on(node: Node, mark: Mark, first: str, method: str) -> int:
     # What is held comes again meanwhile; and an offer that comes again may be answered or refused by now.
     if (sleeper or part is _Part.OFFER) and not ksr.tm_new():
         return 1
-    if from_device:
-        trust.remove_claims()
-        if method == "PRACK" and mark.outbound:
-            _renumber_rack()
-    else:
-        ksr.pv_set(_TO_DEVICE, "1")
     if method in _RECORDED:
         node.stay_in_dialog(mark)
         nat.public_contact()

@@ -34,6 +34,7 @@ def sealed(
                 connection=line.fallback_connection or origin.connection,
                 relayed=relayed,
                 codecs=origin.document.codecs,
+                dtmf=origin.document.dtmf,
             )
             return errand.seal(ksr.call_id(), node.key)
     return ""

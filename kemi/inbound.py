@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import NamedTuple
 
 from kemi import (
@@ -71,7 +70,7 @@ def invite(node: Node, origin: Origin) -> int:
             call=call,
             connection=origin.connection,
             aor=origin.aors[0] if origin.aors else "",
-            media=Terms(pbx_codecs=tuple(document.codecs)) if relayed else None,
+            media=Terms.of_pbx(document) if relayed else None,
             early_ringing=document.early_ringing,
             devices=list({device.id: device for d in documents for device in d.devices}.values()),
             wait=wait,
@@ -88,7 +87,7 @@ def to_device(node: Node, errand: wire.Errand, aor: str, device: LineDevice, wai
             call=call_mark.new_reference(),
             connection=errand.connection,
             aor=aor,
-            media=Terms(pbx_codecs=tuple(errand.codecs)) if errand.relayed else None,
+            media=Terms.of_pbx(errand) if errand.relayed else None,
             early_ringing=False,
             devices=[device],
             wait=wait,
@@ -254,7 +253,7 @@ def _terms(device: str) -> Terms | None:
     if terms is None or document is None:
         return terms
     leg = media_profile.leg_of_device(document.media, media.next_hops_transport())
-    return replace(terms, device=leg, device_codecs=tuple(document.codecs))
+    return terms.with_device(leg, document)
 
 
 def _stay_in_dialog(node: Node, call: str, terms: Terms | None) -> None:

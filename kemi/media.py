@@ -117,6 +117,17 @@ def answer_in_request(call: str) -> None:
         agreement.close(call)
 
 
+def takes_events(mark: Mark, device: bool) -> bool:
+    """Whether keys are to reach that side of the call, the device or else the PBX, as telephone-events, by what was agreed upon."""
+    agreed = agreement.of_call(mark.call) if mark.media is not None else None
+    if agreed is None or mark.media is None:
+        return False
+    offer, answer = agreed
+    return mark.media.takes_events(
+        sdp.read(offer.text), sdp.read(answer.text), of_device=mark.is_device(offer.tag), device=device
+    )
+
+
 def take_back_offer(mark: Mark) -> None:
     """The offer of this request was refused: what was agreed upon before it holds, and rtpengine is told of that again.
 

@@ -6,12 +6,14 @@ none it must know (G.711 by phones and PBXs, some of which want G.722 alone; Opu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Protocol
 
 from kemi import contact
-from kemi.sdp import Description
+from kemi.sdp import EVENTS, Description
 
 # "replace-*" hides the far end's addresses; without the padding of SDES keys some phones take one of 46 octets for one of 44.
 # rtpengine remembers what it offered to whom, so answers need no more.
@@ -32,10 +34,11 @@ _AGAIN = "reuse-codecs"
 
 # What rtpengine can transcode.
 CODECS = ("opus", "PCMU", "PCMA", "G722")
+_KNOWN = frozenset(codec.lower() for codec in CODECS)
 _G711 = ("PCMU", "PCMA")
 _OF_PHONES = (*_G711, "G722")
 _BESIDE = (
-    "telephone-event",
+    EVENTS,
     "CN",
 )  # no codecs of their own: key presses (RFC 4733), comfort noise (RFC 3389)
 
@@ -56,8 +59,30 @@ _WAY = {
 }
 
 
+class Dtmf(Enum):
+    """How one side gets the keys that the other has sent by INFO."""
+
+    AS_SENT = "i"  # by INFO
+    AGREED = "a"  # as telephone-events (RFC 4733) where both sides have agreed on them, else by INFO
+    # As telephone-events where that side alone knows them, too, which is transcoded.
+    ALWAYS = "e"
+
+
 _LEGS = {"p": Leg.PLAIN, "s": Leg.SDES, "w": Leg.WEBRTC}
 _LETTERS = dict(zip("ouag", CODECS, strict=True))
+
+
+class Policy(Protocol):
+    """What the settings say of one side's media: the document of a device or a connection, or an errand for its caller.
+
+    ``codecs`` are the only ones it is offered, empty: any; ``dtmf`` is how it gets keys that are sent by INFO.
+    """
+
+    @property
+    def codecs(self) -> Sequence[str]: ...  # noqa: D102
+
+    @property
+    def dtmf(self) -> str: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -67,17 +92,34 @@ class Terms:
     device: Leg = Leg.PLAIN
     device_codecs: tuple[str, ...] = ()
     pbx_codecs: tuple[str, ...] = ()
+    device_dtmf: Dtmf = Dtmf.AS_SENT
+    pbx_dtmf: Dtmf = Dtmf.AGREED
 
     def __str__(self) -> str:
-        """A few letters that ``read`` understands, such as ``wou-a``."""
+        """A few letters that ``read`` understands, such as ``wou-a`` or ``wou-a-ie``."""
         leg = next(letter for letter, leg in _LEGS.items() if leg is self.device)
-        return f"{leg}{_letters(self.device_codecs)}-{_letters(self.pbx_codecs)}"
+        plain = f"{leg}{_letters(self.device_codecs)}-{_letters(self.pbx_codecs)}"
+        keys = f"{self.device_dtmf.value}{self.pbx_dtmf.value}"
+        return plain if keys == _USUAL_DTMF else f"{plain}-{keys}"
+
+    @classmethod
+    def of_pbx(cls, pbx: Policy) -> Terms:
+        """What is known before the device is."""
+        dtmf = {"rfc4733": Dtmf.ALWAYS, "info": Dtmf.AS_SENT}.get(pbx.dtmf, Dtmf.AGREED)
+        return cls(pbx_codecs=tuple(pbx.codecs), pbx_dtmf=dtmf)
+
+    def with_device(self, leg: Leg, device: Policy) -> Terms:
+        """The same with a device that takes ``leg``. Of keys sent by INFO a page in a browser learns, of events it does not."""
+        dtmf = Dtmf.ALWAYS if device.dtmf == "rfc4733" else Dtmf.AS_SENT
+        return replace(self, device=leg, device_codecs=tuple(device.codecs), device_dtmf=dtmf)
 
     @classmethod
     def read(cls, text: str) -> Terms:
         """The terms in such letters; those it does not know mean nothing."""
-        device, _, pbx = text[1:].partition("-")
-        return cls(_LEGS.get(text[:1], Leg.PLAIN), _named(device), _named(pbx))
+        device, _, rest = text[1:].partition("-")
+        pbx, _, keys = rest.partition("-")
+        dtmf = (_DTMF[letter] for letter in (keys if _KEYS.fullmatch(keys) else _USUAL_DTMF))
+        return cls(_LEGS.get(text[:1], Leg.PLAIN), _named(device), _named(pbx), *dtmf)
 
     def receiver(self, to_device: bool) -> tuple[Leg, tuple[str, ...]]:
         """What the side takes that a description goes to."""
@@ -86,13 +128,51 @@ class Terms:
     def offer(self, description: Description, to_device: bool) -> str:
         """The flags to hand on the first offer of a call with."""
         leg, codecs = self.receiver(to_device)
-        return offer(description, leg, self.pbx_codecs if to_device else self.device_codecs, codecs)
+        flags = offer(description, leg, self.pbx_codecs if to_device else self.device_codecs, codecs)
+        return " ".join((flags, *self._events(description, to_device)))
 
     def offer_again(self, description: Description, to_device: bool) -> str:
         """The same within a call; rtpengine remembers the protocol, which may be another than such a side usually has."""
         leg, codecs = self.receiver(to_device)
         sender = self.pbx_codecs if to_device else self.device_codecs
-        return " ".join((_OFFER, _AGAIN, _WAY[leg], *_codecs(description, leg, sender, codecs)))
+        codec_flags = _codecs(description, leg, sender, codecs)
+        return " ".join((_OFFER, _AGAIN, _WAY[leg], *codec_flags, *self._events(description, to_device)))
+
+    def takes_events(self, offer: Description, answer: Description, *, of_device: bool, device: bool) -> bool:
+        """Whether keys sent by INFO to the device, or else the PBX, are to reach it as events, after this exchange.
+
+        ``of_device``: the device has made the offer. rtpengine can send events beside the codecs that it knows.
+        """
+        dtmf = self.device_dtmf if device else self.pbx_dtmf
+        spoken = answer.audio.codecs[:1] if answer.audio is not None else ()
+        if dtmf is Dtmf.AS_SENT or answer.audio is None or not {c.lower() for c in spoken} & _KNOWN:
+            return False
+        if device != of_device:
+            return _is_eventful(answer)
+        return _is_eventful(offer) and (dtmf is Dtmf.ALWAYS or EVENTS in answer.audio.codecs)
+
+    def _events(self, description: Description, to_device: bool) -> list[str]:
+        """The flags that let a side have events though the other knows none."""
+        sender, receiver = self.device_dtmf, self.pbx_dtmf
+        if to_device:
+            sender, receiver = receiver, sender
+        eventful = _is_eventful(description)
+        flags = [f"codec-accept-{EVENTS}"] if eventful and sender is Dtmf.ALWAYS else []
+        if not eventful and receiver is Dtmf.ALWAYS and description.audio is not None:
+            flags.append(f"codec-transcode-{EVENTS}")
+        return flags
+
+
+_DTMF = {dtmf.value: dtmf for dtmf in Dtmf}
+_USUAL_DTMF = f"{Terms.device_dtmf.value}{Terms.pbx_dtmf.value}"
+_KEYS = re.compile(f"[{''.join(_DTMF)}]{{2}}")
+
+
+def _is_eventful(description: Description) -> bool:
+    """Whether it has telephone-events beside each of its codecs that rtpengine knows."""
+    audio = description.audio
+    known = [codec for codec in audio.codecs if codec.lower() in _KNOWN] if audio is not None else []
+    return audio is not None and bool(known) and all(codec in audio.eventful for codec in known)
 
 
 def _letters(codecs: Sequence[str]) -> str:
@@ -198,7 +278,7 @@ def _not_audio(description: Description) -> list[str]:
 
 
 def _transcoded(codecs: Sequence[str]) -> list[str]:
-    return [f"codec-transcode-{codec}" for codec in (*codecs, "telephone-event")] if codecs else []
+    return [f"codec-transcode-{codec}" for codec in (*codecs, EVENTS)] if codecs else []
 
 
 def _only(codecs: Sequence[str], policy: Sequence[str]) -> tuple[str, ...]:

@@ -45,12 +45,12 @@ class _Out:
     def terms(self, connection: wire.ConnectionDoc) -> Terms | None:
         """On what terms its media is relayed; None when it is not."""
         if self.errand is not None:
-            codecs = tuple(self.errand.codecs), tuple(connection.codecs)
-            return Terms(Leg.PLAIN, *codecs) if self.errand.relayed else None
+            terms = Terms.of_pbx(connection).with_device(Leg.PLAIN, self.errand)
+            return terms if self.errand.relayed else None
         if self.document is None or connection.media != "relay":
             return None
         leg = media.leg_of_sender(self.document.media)
-        return Terms(leg, tuple(self.document.codecs), tuple(connection.codecs))
+        return Terms.of_pbx(connection).with_device(leg, self.document)
 
 
 def _place(node: Node, out: _Out) -> int:

@@ -6,23 +6,29 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+EVENTS = "telephone-event"  # the name of key presses in the audio stream (RFC 4733)
 _STREAM = re.compile(r"^([a-z]+) (\d+)\S* ([\w/]+)((?: [\w.+-]+)*)", re.ASCII)
-_NAME = re.compile(r"^a=rtpmap:(\d+) ([\w.+-]+)", re.MULTILINE | re.ASCII)
+_NAME = re.compile(r"^a=rtpmap:(\d+) ([\w.+-]+)(?:/(\d+))?", re.MULTILINE | re.ASCII)
 _SECURED = re.compile(r"^a=(fingerprint|crypto|ice-ufrag):", re.MULTILINE)
 _FINGERPRINT = re.compile(r"^a=fingerprint:\S+ ([\da-fA-F:]+)", re.MULTILINE | re.ASCII)
 _ADDRESS = re.compile(r"^c=IN IP[46] ([\da-fA-F.:]+)", re.MULTILINE | re.ASCII)
-# Payload types that need no a=rtpmap (RFC 3551, 6).
+# Payload types that need no a=rtpmap, and the clock of each, Hz (RFC 3551, 6).
+_STATIC_CLOCK = "8000"
 _STATIC = {"0": "PCMU", "3": "GSM", "8": "PCMA", "9": "G722", "13": "CN", "18": "G729"}
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One m= section: its kind (``audio``, ``video``, ``image`` …), port, protocol, and codecs in the order offered."""
+    """One m= section: its kind (``audio``, ``video``, ``image`` …), port, protocol, and codecs in the order offered.
+
+    ``eventful`` are those codecs beside which telephone-events (RFC 4733) can go, which need the clock of theirs.
+    """
 
     kind: str
     port: int
     protocol: str
     codecs: tuple[str, ...]
+    eventful: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,9 @@ def _stream(section: str) -> Stream | None:
     found = _STREAM.match(section)
     if found is None or found[2].strip("0") == "":
         return None
-    names = _STATIC | dict(_NAME.findall(section))
-    codecs = dict.fromkeys(names.get(payload, payload) for payload in found[4].split())
-    return Stream(found[1], int(found[2][:6]), found[3], tuple(codecs))
+    mapped = {payload: (name, clock) for payload, name, clock in _NAME.findall(section)}
+    listed = [mapped.get(each) or (_STATIC.get(each, each), _STATIC_CLOCK) for each in found[4].split()]
+    codecs = tuple(dict.fromkeys(name for name, _ in listed))
+    clocks = {clock for name, clock in listed if name.lower() == EVENTS}
+    eventful = tuple(name for name, clock in listed if clock in clocks)
+    return Stream(found[1], int(found[2][:6]), found[3], codecs, eventful)

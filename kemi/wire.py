@@ -329,6 +329,26 @@ class MediaEndEvent(Event):
     pbx_tag: str
 
 
+KEY_PRESS_HELD_MS = 1000  # how long an INFO waits for what becomes of its key press
+
+
+@dataclass
+class KeyPressEvent(Event):
+    """A side has pressed a key, by INFO, and the other wants it as telephone-events (RFC 4733).
+
+    The INFO is held for KEY_PRESS_HELD_MS: ``transaction`` ("index:label") names it for JSON-RPC ``tm.reply``. ``tag`` is the SIP
+    tag of who pressed; ``key`` one of ``0123456789*#ABCD``, ``milliseconds`` from 100 to 5000.
+    """
+
+    type: ClassVar[str] = "key"
+    call: str
+    transaction: str
+    sip_call_id: str
+    tag: str
+    key: str = field(repr=False)  # it may be one of a PIN
+    milliseconds: int
+
+
 @dataclass
 class WakeEvent(Event):
     """A call is held for devices that sleep. Sent again until acknowledged; the same ``id`` is the same wake.
@@ -404,6 +424,7 @@ _EVENTS: dict[str, type[Event]] = {
         RefreshEvent,
         CallEvent,
         MediaEndEvent,
+        KeyPressEvent,
         WakeEvent,
         WakeEndEvent,
         VoicemailEvent,
@@ -452,6 +473,7 @@ class DeviceDoc(_Document):
     )  # connections that are registered only while a device is awake
     media: str = "auto"  # what audio it takes: "auto", "plain", "sdes" or "webrtc"
     codecs: list[str] = field(default_factory=list)  # the only ones it is offered, the best first; empty: any
+    dtmf: str = "auto"  # how it gets keys sent by INFO: "auto" (so) or "rfc4733" (as telephone-events)
 
     def __repr__(self) -> str:
         return f"DeviceDoc(aor={self.aor!r}, ha1=***, connection={self.connection!r})"
@@ -523,6 +545,7 @@ class ConnectionDoc(_Document):
     ha1_inbound: str = ""  # the PBX registers at us: MD5(connection id:our realm:password)
     media: str = "relay"  # "relay": through rtpengine; "direct": the two ends talk to each other
     codecs: list[str] = field(default_factory=list)  # the only ones it is offered, the best first; empty: any
+    dtmf: str = "auto"  # how it gets keys sent by INFO: "info", "rfc4733" (as telephone-events) or "auto"
     early_ringing: bool = True  # 180 to the PBX once a provider has accepted a push
     revision: str = ""
 
@@ -595,7 +618,7 @@ class Errand(_Message):
 
     ``reason`` is what its journal says of it; ``expires`` is UNIX time in seconds. It travels sealed with the identity key,
     for one Call-ID: nobody else can place such a call, or place one again. ``relayed``: its media goes through rtpengine, and
-    ``codecs`` are the only ones its caller is offered.
+    ``codecs`` are the only ones its caller is offered, and ``dtmf`` is how he gets keys sent by INFO.
     """
 
     expires: float
@@ -605,6 +628,7 @@ class Errand(_Message):
     connection: str = ""
     relayed: bool = False
     codecs: list[str] = field(default_factory=list)
+    dtmf: str = "auto"
 
     def seal(self, sip_call_id: str, key: bytes) -> str:
         """The body of the header HEADER_ERRAND."""

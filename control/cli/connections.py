@@ -22,6 +22,7 @@ from control.domain.connection import (
     TRUNK,
     ConnectionSpec,
 )
+from control.domain.dtmf import PBX_DTMF
 from control.domain.errors import InvalidFieldError
 from control.domain.registration_phrases import Standing, advice, state_words
 from control.domain.secret import Secret
@@ -72,6 +73,13 @@ def connection() -> None:
 @click.option("--register/--no-register", default=True, show_default=True)
 @click.option("--media", type=click.Choice(MEDIA), default="relay", show_default=True)
 @click.option("--codecs", default="", metavar="NAMES", help="The only ones the PBX is offered, as PCMA,opus.")
+@click.option(
+    "--dtmf",
+    type=click.Choice(PBX_DTMF),
+    default="auto",
+    show_default=True,
+    help="How the PBX gets keys sent by INFO; auto: as telephone-events where both sides know them.",
+)
 @click.option("--early-ringing/--no-early-ringing", default=True, show_default=True)
 @click.option("--no-check", is_flag=True, help="Do not look whether the host's name has an address.")
 @home_option
@@ -96,6 +104,7 @@ def add(
     register: bool,
     media: str,
     codecs: str,
+    dtmf: str,
     early_ringing: bool,
     no_check: bool,
     home: Path | None,
@@ -121,6 +130,7 @@ def add(
             register=register,
             media=media,
             codecs=codecs,
+            dtmf=dtmf,
             early_ringing=early_ringing,
             wait=wait,
             users=users,

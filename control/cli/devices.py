@@ -16,6 +16,7 @@ from control.cli.users import say_without_fallback
 from control.domain.codecs import CODECS, DEVICE_MEDIA
 from control.domain.device_json import device_as_dict
 from control.domain.device_text import as_text, usual_time
+from control.domain.dtmf import DEVICE_DTMF
 from control.domain.phone import LINK_MINUTES
 from control.domain.story_text import as_text as as_story
 from control.domain.story_text import moment
@@ -114,14 +115,20 @@ def show_(device_id: str, as_json: bool, home: Path | None) -> None:
     metavar="NAMES",
     help=f"The only ones it is offered, the best first, of {', '.join(CODECS)}; empty: any.",
 )
+@click.option(
+    "--dtmf",
+    type=click.Choice(DEVICE_DTMF),
+    default=None,
+    help="How it gets keys that the PBX sends by INFO; auto: as they were sent.",
+)
 @home_option
-def set_(device_id: str, media: str | None, codecs: str | None, home: Path | None) -> None:
+def set_(device_id: str, media: str | None, codecs: str | None, dtmf: str | None, home: Path | None) -> None:
     """Change how DEVICE is offered audio, such as: set bob-k7f3qd --codecs opus,PCMA."""
-    if media is None and codecs is None:
-        raise click.UsageError("nothing to set: give --media or --codecs")
+    if media is None and codecs is None and dtmf is None:
+        raise click.UsageError("nothing to set: give --media, --codecs or --dtmf")
     with opened(home) as (_, store), store.write() as session:
-        changed = people.change_device(session, device_id, media=media, codecs=codecs)
-        told = f"media {changed.media}, codecs {changed.codecs or 'any'}"
+        changed = people.change_device(session, device_id, media=media, codecs=codecs, dtmf=dtmf)
+        told = f"media {changed.media}, codecs {changed.codecs or 'any'}, dtmf {changed.dtmf}"
     click.echo(f"changed {device_id}: {told}")
 
 

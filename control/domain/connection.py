@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from control.domain import sip_address
 from control.domain.codecs import checked_codecs
+from control.domain.dtmf import PBX_DTMF
 from control.domain.errors import InvalidFieldError
 from control.domain.secret import Secret
 from control.domain.targets import Route
@@ -55,7 +56,7 @@ class ConnectionSpec:
     ``realm`` empty: learnt from the PBX's first challenge. ``expires`` and ``wait`` (how long a call is held for a
     sleeping device) are in seconds. ``inbound``: the PBX registers here; then ``host`` may be empty. ``numbers`` of a
     trunk are pairs of a number and the user it rings. ``codecs``: the only ones the PBX is offered, the best first, separated
-    by commas; empty: any.
+    by commas; empty: any. ``dtmf``: how it gets keys that a device sends by INFO, one of ``PBX_DTMF``.
     """
 
     name: str
@@ -78,6 +79,7 @@ class ConnectionSpec:
     outbound_proxy: str = ""
     numbers: tuple[tuple[str, str], ...] = field(default=())
     codecs: str = ""
+    dtmf: str = "auto"
 
     def __post_init__(self) -> None:
         checked_text("name", self.name, maximum=64)
@@ -92,6 +94,7 @@ class ConnectionSpec:
         one_of("transport", self.transport, TRANSPORTS)
         one_of("media", self.media, MEDIA)
         checked_codecs(self.codecs)
+        one_of("dtmf", self.dtmf, PBX_DTMF)
         _checked_user(self.user)
         _quotable("auth_user", self.auth_user)
         _quotable("realm", self.realm)

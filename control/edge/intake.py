@@ -18,6 +18,7 @@ from kemi.wire import (
     CounterEvent,
     Event,
     HelloEvent,
+    KeyPressEvent,
     MediaEndEvent,
     RefreshEvent,
     RegisterEvent,
@@ -33,7 +34,8 @@ log = structlog.get_logger(__name__)
 class Intake:
     """Sorts events.
 
-    ``media_ended`` is told of each call whose media is over, ``voicemail`` of what is new of a mailbox;
+    ``media_ended`` is told of each call whose media is over, ``key_pressed`` of each key to be sent on, ``voicemail`` of what is
+    new of a mailbox;
     ``hello`` is called when Kamailio has started. ``counters`` sums up what Kamailio counted.
     """
 
@@ -45,6 +47,7 @@ class Intake:
         remember: Callable[[Entry], None],
         reminders: Reminders,
         media_ended: Callable[[MediaEndEvent], None],
+        key_pressed: Callable[[KeyPressEvent], None],
         call_step: Callable[[CallEvent], None],
         voicemail: Callable[[VoicemailEvent], None],
         hello: Callable[[], None],
@@ -54,6 +57,7 @@ class Intake:
         self._remember = remember
         self._reminders = reminders
         self._media_ended = media_ended
+        self._key_pressed = key_pressed
         self._call_step = call_step
         self._voicemail = voicemail
         self._hello = hello
@@ -72,6 +76,8 @@ class Intake:
                 self._remember(_step(event))
             case MediaEndEvent():
                 self._media_ended(event)
+            case KeyPressEvent():
+                self._key_pressed(event)
             case VoicemailEvent():
                 self._voicemail(event)
                 self._remember(event)

@@ -9,6 +9,8 @@ from typing import Any
 from control.domain.quality import Heard, Leg, Obstacle, Quality, Side
 
 _US_IN_MS = 1000.0
+_BEGUN = 10  # packets of audio: that is 200 ms
+_LATELY_S = 3.0  # rtpengine tells whole seconds
 
 
 def read(answer: Mapping[str, Any], device_tag: str, pbx_tag: str, ended_at: float) -> Quality | None:
@@ -24,6 +26,20 @@ def read(answer: Mapping[str, Any], device_tag: str, pbx_tag: str, ended_at: flo
         device=_leg(Side.DEVICE, tags[device_tag], reports, ended_at),
         pbx=_leg(Side.PBX, tags[pbx_tag], reports, ended_at),
     )
+
+
+def sends(answer: Mapping[str, Any], tag: str, at: float) -> bool:
+    """Whether audio of the side with that tag has come in the seconds before a UNIX time; not, if it cannot be read."""
+    try:
+        streams = _streams(_audio(answer["tags"][tag]))
+        return any(_heard_of(each) > _BEGUN and at - int(each["last packet"]) < _LATELY_S for each in streams)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return False
+
+
+def _heard_of(stream: Mapping[str, Any]) -> int:
+    """The packets of audio: what else comes, for ICE and DTLS, belongs to no source."""
+    return sum(int(source["packets"]) for source in stream["ingress SSRCs"])
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,7 @@ def spec_of(session: Session, row: Connection) -> ConnectionSpec:
         inbound=bool(row.inbound_ha1),
         outbound_proxy=row.outbound_proxy,
         codecs=row.codecs,
+        dtmf=row.dtmf,
         numbers=tuple((number.number, number.user_id) for number in row.numbers),
     )
 
@@ -177,7 +178,7 @@ def close_inbound(session: Session, name: str) -> bool:
 def _store(session: Session, row: Connection, spec: ConnectionSpec) -> None:
     for name in (
         "name", "host", "transport", "user", "expires", "register", "media", "early_ringing", "wait", "strategy",
-        "outbound_proxy", "codecs",
+        "outbound_proxy", "codecs", "dtmf",
     ):  # fmt: skip
         setattr(row, name, getattr(spec, name))
     row.port = spec.port or 0

@@ -43,6 +43,7 @@ def add_connection(session: Session, spec: ConnectionSpec) -> Connection:
         strategy=spec.strategy,
         outbound_proxy=spec.outbound_proxy,
         codecs=spec.codecs,
+        dtmf=spec.dtmf,
         inbound_ha1="",
         enabled=True,
         revision=1,

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, selectinload
 from control.domain.aor import checked_user_id
 from control.domain.codecs import DEVICE_MEDIA, checked_codecs
 from control.domain.credential import ha1_md5, new_device_id, new_password
+from control.domain.dtmf import DEVICE_DTMF
 from control.domain.errors import AlreadyExistsError, AmbiguousError, NotFoundError
 from control.domain.fallback import DEVICE
 from control.domain.secret import Secret
@@ -110,9 +111,15 @@ def add_device(
 
 
 def change_device(
-    session: Session, device_id: str, *, media: str | None = None, codecs: str | None = None
+    session: Session,
+    device_id: str,
+    *,
+    media: str | None = None,
+    codecs: str | None = None,
+    dtmf: str | None = None,
 ) -> Device:
-    """Say what media a device takes (one of ``DEVICE_MEDIA``), and the only codecs it is offered; None: as it is.
+    """Say what media a device takes (one of ``DEVICE_MEDIA``), the only codecs it is offered, and how it gets keys that the PBX
+    sends by INFO (one of ``DEVICE_DTMF``); None: as it is.
 
     Raises InvalidFieldError, NotFoundError.
     """
@@ -121,6 +128,8 @@ def change_device(
         row.media = one_of("media", media, DEVICE_MEDIA)
     if codecs is not None:
         row.codecs = ",".join(checked_codecs(codecs))
+    if dtmf is not None:
+        row.dtmf = one_of("dtmf", dtmf, DEVICE_DTMF)
     session.flush()
     outbox.note(session, outbox.DEVICE, device_id)
     return row

@@ -41,7 +41,7 @@ class Rows:
         """Table ``device``."""
         columns = (
             *(Device.id, Device.user_id, Device.ha1, Device.connection_id),
-            *(Device.media, Device.codecs),
+            *(Device.media, Device.codecs, Device.dtmf),
         )
         rows = self.session.execute(select(*columns).where(Device.id.in_(ids))).all()
         users = {row.user_id for row in rows}
@@ -55,6 +55,7 @@ class Rows:
                 rung_by=resting.get(row.user_id, []),
                 media=row.media,
                 codecs=checked_codecs(row.codecs),
+                dtmf=row.dtmf,
             ).encode()
             for row in rows
         }
@@ -156,6 +157,7 @@ class Rows:
             ha1_inbound=self._masked(inbound, row.id, "ha1_inbound"),
             media=row.media,
             codecs=checked_codecs(row.codecs),
+            dtmf=row.dtmf,
             early_ringing=row.early_ringing,
             revision=revision,
         )

@@ -84,6 +84,7 @@ class Device(Base):
     wait: Mapped[float | None]
     media: Mapped[str] = mapped_column(String(8), default="auto")
     codecs: Mapped[str] = mapped_column(default="")
+    dtmf: Mapped[str] = mapped_column(String(8), default="auto")
 
     user: Mapped[User] = relationship(back_populates="devices")
     connection: Mapped[Connection | None] = relationship()
@@ -182,6 +183,7 @@ class Connection(Base):
     inbound_ha1: Mapped[str] = mapped_column(default="")
     enabled: Mapped[bool] = mapped_column(default=True)
     codecs: Mapped[str] = mapped_column(default="")
+    dtmf: Mapped[str] = mapped_column(String(8), default="auto")
     revision: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[float]
 

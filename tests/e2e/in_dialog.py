@@ -12,14 +12,19 @@ Headers = Sequence[tuple[str, str]]
 
 
 async def send_in_dialog(
-    phone: Phone, call: Call, method: str, headers: Headers = (), routes: Sequence[str] | None = None
+    phone: Phone,
+    call: Call,
+    method: str,
+    headers: Headers = (),
+    routes: Sequence[str] | None = None,
+    body: bytes = b"",
 ) -> Recorded:
     """Send a request within ``call``'s dialog, by ``routes`` if given; the final answer to it."""
     dialog = call.dialog
     assert dialog is not None, "the call has no dialog yet"
     number = dialog.sequence.next()
     contact = f"<{call_contact(phone)}>" if method == "UPDATE" else ""
-    request = dialog.draft(method, contact, tuple(headers)).render(_fresh_via(phone), number)
+    request = dialog.draft(method, contact, tuple(headers), body).render(_fresh_via(phone), number)
     if routes is not None:
         request.headers.setlist("Route", list(routes))
     return await send(phone, bytes(request))

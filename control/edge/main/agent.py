@@ -17,6 +17,7 @@ from control.edge.db_thread import DbThread
 from control.edge.errors import LedgerUnavailableError
 from control.edge.hang_up import hang_up
 from control.edge.intake import Intake
+from control.edge.key_player import KeyPlayer
 from control.edge.locator import Locator
 from control.edge.main.ledger import DatabaseLedger
 from control.edge.main.readiness import ready
@@ -121,6 +122,7 @@ class Agent:
         )
         relays = [Rtpengine(each.name, each.control, each.ng_port) for each in settings.rtpengine]
         self._media = MediaCollector(relays, self._recorder.put)
+        self._keys = KeyPlayer(relays, self._rpc, time.time)
         self._relays = RelayWatch(relays, self._recorder.put, time.time)
         self._silence = SilenceWatch(
             relays,
@@ -146,6 +148,7 @@ class Agent:
             remember=self._recorder.put,
             reminders=self._reminders,
             media_ended=self._media.ended,
+            key_pressed=self._keys.pressed,
             call_step=self._silence.step,
             voicemail=self._voicemail.waiting,
             hello=self._kamailio_found,
@@ -214,6 +217,7 @@ class Agent:
         self._receiver.close()
         await self._waker.close()
         await self._voicemail.close()
+        await self._keys.close()
         await self._media.close()
         for task in tasks:
             task.cancel()
@@ -279,6 +283,7 @@ class Agent:
             "rpc": dict(self._rpc.counters),
             "journal": {**self._recorder.counters, **self._ledger.counters},
             "media": dict(self._media.counters),
+            "keys": dict(self._keys.counters),
             "relays": dict(self._relays.calls),
             "silence": dict(self._silence.counters),
             "projection": dict(self._projector.counters),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from control.services.connection_changes import change
 from demo.pbx.server import HOLD_TONE, MILLIWATT_TONE, VOICEMAIL_TONE
+from kemi.wire import TABLE_CONNECTION
 from tests.e2e.browser_phone.browser import BROWSER_TONE, BrowserPhone
 from tests.e2e.browser_phone.keyboard import focused, press_by_keyboard
-from tests.e2e.pbx_setup import pbx_numbers
+from tests.e2e.pbx_setup import pbx_numbers, pbx_set
 from tests.e2e.pbx_trace import PbxTrace
 from tests.e2e.scene import ALICE, BOB, CALLER_TONE, Scene
 
@@ -169,6 +171,28 @@ async def test_key_tones_arrive_at_the_far_end(scene: Scene, bob: BrowserPhone) 
     await bob.says("The other side hung up")
     assert [*before, "4*0"] == scene.stack.pbx.keys()
     assert bob.complaints == []
+
+
+@pytest.mark.parametrize(("mode", "infos"), [("rfc4733", 0), ("info", 3)])
+async def test_keys_are_events_where_the_pbx_has_agreed_on_them_and_infos_else(
+    scene: Scene, bob: BrowserPhone, pbx_trace: PbxTrace, mode: str, infos: int
+) -> None:
+    with scene.stack.store.write() as session:
+        change(session, scene.connection, {"dtmf": "info"})  # so that an INFO would be seen
+    await scene.stack.eventually(
+        lambda: '"dtmf":"info"' in (scene.stack.table(TABLE_CONNECTION, scene.connection) or ""), "it is set"
+    )
+    before = scene.stack.pbx.keys()
+    with pbx_set(scene.stack.pbx, BOB, "endpoint", dtmf_mode=mode):
+        await bob.dial("603")
+        await bob.says("Talking")
+        await bob.press("Keypad")
+        tones = bob.page.get_by_role("group", name="Key tones")
+        for key in ("4 GHI", "star", "pound"):
+            await tones.get_by_role("button", name=key).click()
+        await bob.says("The other side hung up")
+    assert [*before, "4*"] == scene.stack.pbx.keys()
+    assert len(pbx_trace.messages("in", "INFO")) == infos
 
 
 async def test_a_call_by_keyboard_alone(scene: Scene, bob: BrowserPhone) -> None:

@@ -228,7 +228,8 @@ class Transactions:
                 route, transaction.on_failure = transaction.on_failure, ""
                 if route:
                     self._run_failure(transaction, route, None, 408)
-                self.reply(transaction, 408, "Request Timeout")
+                if not any(b.pending for b in transaction.branches):  # the route has sent it on
+                    self.reply(transaction, 408, "Request Timeout")
             late = [b for b in transaction.branches if b.pending and b.deadline <= self._kamailio.now]
             for branch in late:
                 branch.code = 408 if branch.cancelled is None else 487
