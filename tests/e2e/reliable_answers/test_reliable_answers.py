@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from demo.phone import Answer, IncomingCall, OutgoingCall
+from demo.phone import Answer, IncomingCall, OutgoingCall, sdp
 from tests.e2e.offers import Offered, offer_by_update
 from tests.e2e.pbx_setup import pbx_set
 from tests.e2e.peer_pbx import PeerPbx
@@ -72,6 +72,8 @@ async def test_s4_the_acknowledgement_offers_anew(
     assert await outgoing.audio.heard(CALLEE_TONE)
     outgoing.on_hold = True
     assert (await acknowledge_early(caller, outgoing, offers=True)).status == 200
+    offered = sdp.parse((await early.acknowledged()).body)
+    assert (offered.direction, offered.port != outgoing.audio.port) == ("sendonly", True), "not by the relay"
     assert await outgoing.audio.silent(), "the hold in the PRACK does not work"
     early.answer()
     await asyncio.gather(outgoing.answered(), incoming.answered())

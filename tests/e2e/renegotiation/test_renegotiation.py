@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from demo.phone import Call
-from demo.phone.sdp import PCMA, PCMU, AudioStream
+from demo.phone.sdp import PCMA, PCMU, AudioStream, parse
 from tests.e2e.in_dialog import send_in_dialog
 from tests.e2e.offers import Offered, offer_by_update, refresh_by_update
 from tests.e2e.peer_pbx import PeerPbx
@@ -71,12 +71,13 @@ async def test_s4_a_session_is_refreshed_by_updates_of_either_end(
     pbx = await PeerPbx.start(scene, phones)
     bob = await scene.awake("phone")
     ends = await pbx.talk(bob.phone, calls)
-    for end in ends:
-        Offered(end, monkeypatch)
-    for end in ends:
+    offered = [Offered(end, monkeypatch) for end in ends]
+    for end, to_other in zip(ends, reversed(offered), strict=True):
         assert (await refresh_by_update(end)).status == 200
         await assert_they_hear_each_other(*ends)
         assert (await offer_by_update(end)).status == 200
+        offer = parse(to_other.transactions[-1].request.body)
+        assert offer.port != end.audio.port, "not by the relay"
         await assert_they_hear_each_other(*ends)
     await ends[0].hangup()
     await nothing_relayed(scene.stack)
