@@ -29,6 +29,16 @@ def impatient(stack: Stack) -> Iterator[None]:
     stack.edge.restart()
 
 
+class BehindNat(Phone):
+    """A phone whose Contact is an address of its own network (RFC 5737)."""
+
+    async def start(self) -> None:
+        """Open the way to the server."""
+        await super().start()
+        transport = self._awake().endpoint.transport
+        transport.contact = f"192.0.2.7:{transport.contact.rpartition(':')[2]}"
+
+
 async def talk(scene: Scene, bob: Handset, *, calls: bool) -> tuple[Call, Call]:
     """Bob's and Alice's ends of a call, in which both are heard."""
     alice = await scene.caller()
@@ -42,7 +52,9 @@ async def talk(scene: Scene, bob: Handset, *, calls: bool) -> tuple[Call, Call]:
 
 @pytest.mark.parametrize("calls", [True, False], ids=["calls", "is called"])
 @pytest.mark.parametrize(
-    ("kind", "transport"), [(Phone, "udp"), (WebRtcPhone, "wss")], ids=["phone", "browser"]
+    ("kind", "transport"),
+    [(Phone, "udp"), (BehindNat, "udp"), (WebRtcPhone, "wss")],
+    ids=["phone", "behind NAT", "browser"],
 )
 async def test_s5_a_call_without_audio_is_ended_and_says_why(
     scene: Scene, kind: type[Phone], transport: str, calls: bool
