@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from kemi import ksr
+from kemi import ksr, wire
 
-_AGREED = "agreed"  # our reference of the call -> offer and answer
 _OPEN = "offers"  # the same -> an offer that came in a reply: its answer comes in another transaction
 _END = "\x1e"
 _LONGEST = 16384  # characters: nobody may fill our memory
@@ -37,18 +36,18 @@ def read(text: str) -> tuple[Description, ...]:
 
 def keep(call: str, offer: str, answer: Description) -> None:
     """Remember what has been agreed upon in a call, in place of what was before; ``offer`` is a description as text."""
-    _keep(_AGREED, call, f"{offer}{_END}{answer}")
+    _keep(wire.TABLE_AGREED, call, f"{offer}{_END}{answer}")
 
 
 def of_call(call: str) -> tuple[Description, Description] | None:
     """The offer and the answer that hold in a call, None when they are not known: Kamailio was restarted since."""
-    found = read(ksr.table_get(_AGREED, call))
+    found = read(ksr.table_get(wire.TABLE_AGREED, call))
     return (found[0], found[1]) if len(found) == 2 else None
 
 
 def forget(call: str) -> None:
     """The call is over."""
-    ksr.table_remove(_AGREED, call)
+    ksr.table_remove(wire.TABLE_AGREED, call)
 
 
 def keep_open(call: str, offer: Description) -> None:

@@ -47,6 +47,7 @@ TABLE_AGENT = "agent"  # "boot" -> incarnation of the edge agent that is alive n
 
 
 TABLE_BYES = "byes"  # side and Call-ID -> Bye that Kamailio is to send for the edge agent
+TABLE_AGREED = "agreed"  # our reference of the call -> the descriptions that hold (kemi/agreement.py)
 TABLE_FALLBACK = "fallback"  # address of record -> references of its calls whose fallback is being tried
 
 HEADER_ERRAND = "X-Nightbell-Errand"  # on an INVITE that Nightbell sends to itself: a sealed Errand

@@ -13,7 +13,7 @@ import structlog
 
 from control.edge.errors import RpcError
 from control.edge.rpc import Calls, Orders
-from kemi.wire import TABLE_BYES, Bye
+from kemi.wire import TABLE_AGREED, TABLE_BYES, Bye
 
 log = structlog.get_logger(__name__)
 
@@ -45,8 +45,8 @@ class _Flow:
     socket: str
 
 
-async def hang_up(kamailio: Kamailio, sip_call_id: str, sides: Sides) -> None:
-    """End the call; one that Kamailio does not know is left alone."""
+async def hang_up(kamailio: Kamailio, call: str, sip_call_id: str, sides: Sides) -> None:
+    """End a call, by our reference and its Call-ID; one that Kamailio does not know is left alone."""
     try:
         known = await kamailio.call("dlg.dlg_list", sip_call_id, sides.caller)
         ahead = next((int(v[_DIFFERENCE]) for v in known["variables"] if _DIFFERENCE in v), 0)
@@ -64,6 +64,7 @@ async def hang_up(kamailio: Kamailio, sip_call_id: str, sides: Sides) -> None:
     for side, bye in byes.items():
         kamailio.order("htable.sets", TABLE_BYES, f"{side} {sip_call_id}", bye.encode())
     kamailio.order("dlg.set_state", sip_call_id, sides.caller, sides.callee, _DELETED)
+    kamailio.order("htable.delete", TABLE_AGREED, call)
 
 
 async def _flow(kamailio: Kamailio, device: str) -> _Flow | None:

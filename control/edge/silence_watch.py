@@ -48,7 +48,7 @@ class _Call:
 class SilenceWatch:
     """Asks the relays about each answered call, six times within ``limit`` seconds; 0: never.
 
-    A call that somebody has put on hold may be silent. ``hang_up`` is given the Call-ID and the two sides,
+    A call that somebody has put on hold may be silent. ``hang_up`` is given our reference, the Call-ID and the two sides,
     ``remember`` gets the journal's step, ``media_ended`` frees the ports. ``domain`` is that of the devices.
     Calls from before this process are not watched. ``counters`` counts those ``ended``.
     """
@@ -59,7 +59,7 @@ class SilenceWatch:
         limit: float,
         *,
         domain: str,
-        hang_up: Callable[[str, Sides], Awaitable[None]],
+        hang_up: Callable[[str, str, Sides], Awaitable[None]],
         remember: Callable[[Step], None],
         media_ended: Callable[[MediaEndEvent], None],
         now: Callable[[], float],
@@ -123,7 +123,9 @@ class SilenceWatch:
         self.counters["ended"] += 1
         log.warning("call-silent", call=name, seconds=self._limit)
         device = f"{call.device}@{self._domain}" if call.device else ""
-        await self._hang_up(call.sip_call_id, Sides(talk.caller, talk.callee, device, call.device_calls))
+        await self._hang_up(
+            name, call.sip_call_id, Sides(talk.caller, talk.callee, device, call.device_calls)
+        )
         at, why = self._now(), f"{_why(talk.obstacle)} for {self._limit:g} s"
         self._remember(Step(call=name, at=at, step="bye", reason=why))
         tags = (talk.caller, talk.callee) if call.device_calls else (talk.callee, talk.caller)

@@ -14,7 +14,7 @@ from control.edge.hang_up import Sides, hang_up
 from control.edge.media_figures import talk
 from control.edge.rtpengine import Rtpengine
 from control.edge.silence_watch import SilenceWatch
-from kemi.wire import TABLE_BYES, Bye, CallEvent, MediaEndEvent
+from kemi.wire import TABLE_AGREED, TABLE_BYES, Bye, CallEvent, MediaEndEvent
 
 QUERY = Path(__file__).parents[2] / "fixtures" / "rtpengine" / "query_both_ways.json"
 LIMIT = 60.0
@@ -70,7 +70,7 @@ class Watched:
             clock=lambda: self.time,
         )
 
-    async def _hang_up(self, call: str, sides: Sides) -> None:
+    async def _hang_up(self, name: str, call: str, sides: Sides) -> None:
         self.ended.append((call, sides))
 
     def step(self, step: str, direction: str = "in", device: str = "") -> None:
@@ -239,16 +239,17 @@ class Kamailio:
         raise RpcRefusedError(404, "not found")
 
     def byes(self) -> dict[str, Bye]:
-        """What was ordered, by its key, the dialog being over at the end."""
-        *orders, last = self.orders
-        assert last == ("dlg.set_state", "the-call", "b", "a", 5)
+        """What was ordered, by its key; the dialog is over at the end, and what was agreed in it forgotten."""
+        *orders, over, forgotten = self.orders
+        assert over == ("dlg.set_state", "the-call", "b", "a", 5)
+        assert forgotten == ("htable.delete", TABLE_AGREED, "c1")
         assert {order[:2] for order in orders} == {("htable.sets", TABLE_BYES)}
         return {str(key): Bye.decode(str(text)) for _, _, key, text in orders}
 
 
 async def test_s5_both_sides_get_a_bye() -> None:
     kamailio = Kamailio([{"other": "x"}])
-    await hang_up(kamailio, "the-call", Sides("b", "a"))
+    await hang_up(kamailio, "c1", "the-call", Sides("b", "a"))
     byes = kamailio.byes()
     assert list(byes) == ["caller the-call", "callee the-call"]
     assert byes["caller the-call"] == Bye(
@@ -269,7 +270,7 @@ async def test_s1_a_pbx_that_has_challenged_is_told_with_the_number_it_expects(
     routes: str, next_hop: str
 ) -> None:
     kamailio = Kamailio([{"cseq_diff": "1"}], routes)
-    await hang_up(kamailio, "the-call", Sides("b", "a"))
+    await hang_up(kamailio, "c1", "the-call", Sides("b", "a"))
     bye = kamailio.byes()["callee the-call"]
     assert (bye.ruri, bye.next_hop, bye.socket) == ("sip:192.0.2.7:5060", next_hop, "udp:127.0.7.1:5060")
     assert "CSeq: 4 BYE\r\n" in bye.headers
@@ -280,7 +281,7 @@ async def test_s1_a_pbx_that_has_challenged_is_told_with_the_number_it_expects(
 async def test_s5_a_device_is_reached_by_its_flow_wherever_its_contact_leads(device_calls: bool) -> None:
     bound = {"Received": "sip:192.0.2.9:4711;transport=ws", "Socket": "tls:127.0.7.1:5081"}
     kamailio = Kamailio([], bound=bound)
-    await hang_up(kamailio, "the-call", Sides("b", "a", "bob-x@nightbell.test", device_calls))
+    await hang_up(kamailio, "c1", "the-call", Sides("b", "a", "bob-x@nightbell.test", device_calls))
     byes = kamailio.byes()
     ours, theirs = ("caller", "callee") if device_calls else ("callee", "caller")
     ours_bye, theirs_bye = byes[f"{ours} the-call"], byes[f"{theirs} the-call"]
@@ -292,11 +293,11 @@ async def test_s5_a_device_is_reached_by_its_flow_wherever_its_contact_leads(dev
 @pytest.mark.parametrize("bound", [None, {"Received": "[not set]", "Socket": "[not set]"}])
 async def test_s5_a_device_without_a_flow_is_sought_where_its_contact_leads(bound: Any) -> None:
     kamailio = Kamailio([], bound=bound)
-    await hang_up(kamailio, "the-call", Sides("b", "a", "bob-x@nightbell.test", True))
+    await hang_up(kamailio, "c1", "the-call", Sides("b", "a", "bob-x@nightbell.test", True))
     assert kamailio.byes()["caller the-call"].next_hop == "sip:bob@192.0.2.9"
 
 
 async def test_a_call_that_kamailio_does_not_know_is_let_be() -> None:
     kamailio = Kamailio([])
-    await hang_up(kamailio, "another", Sides("b", "a"))
+    await hang_up(kamailio, "c2", "another", Sides("b", "a"))
     assert kamailio.orders == []
