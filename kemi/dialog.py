@@ -6,7 +6,7 @@ import re
 import time
 from enum import Enum
 
-from kemi import held_request, info, ksr, media, nat, purr, route, stray, trust, wake, wire
+from kemi import held_request, info, ksr, media, nat, purr, route, stray, trickle, trust, wake, wire
 from kemi.call_mark import Mark
 from kemi.node import Node
 
@@ -63,7 +63,7 @@ def _pass_on(node: Node, mark: Mark, first: str, method: str) -> int:
             _renumber_rack()
     else:
         ksr.pv_set(_TO_DEVICE, "1")
-    if method == "INFO" and part is _Part.NONE and info.take_key_press(node, mark, not from_device):
+    if method == "INFO" and part is _Part.NONE and info.take(node, mark, not from_device):
         return 1
     sleeper = ""
     # Of a device that wants to be woken; no ACK is, as nobody waits for an answer to it.
@@ -72,6 +72,8 @@ def _pass_on(node: Node, mark: Mark, first: str, method: str) -> int:
     # What is held comes again meanwhile; and an offer that comes again may be answered or refused by now.
     if (sleeper or part is _Part.OFFER) and not ksr.tm_new():
         return 1
+    if part in (_Part.OFFER, _Part.ASKS):
+        (trickle.conceal if from_device else trickle.welcome)(mark.media)
     if method in _RECORDED:
         node.stay_in_dialog(mark)
         nat.public_contact()
@@ -195,4 +197,5 @@ def reply(node: Node, relayed: bool) -> int:
         nat.public_contact()
         if relayed:
             media.answer_in_dialog(to_device=not from_device)
+            (trickle.conceal if from_device else trickle.welcome)(media.terms_of_call())
     return 1

@@ -14,6 +14,7 @@ from kemi import (
     media_profile,
     nat,
     stray,
+    trickle,
     trust,
     wake,
     wake_rules,
@@ -241,6 +242,7 @@ def branch(node: Node) -> int:
             ksr.drop()
             node.events.call(call, "device-refused", device=device, code=488, reason=refusal)
             return 1
+        trickle.welcome(terms)
     _stay_in_dialog(node, call, terms)
     node.events.call(call, "invite-out", device=device)
     return 1
@@ -282,6 +284,7 @@ def reply(node: Node) -> int:
     call = ksr.pv(_CALL)
     if has_media and not stray.is_late(index):
         media.answer_on_branch(index, to_device=False)
+        trickle.conceal(media.terms_of_branch(index))
     if code < 200:
         node.events.call(call, "ringing", device=device, code=code)
     elif code < 300:

@@ -1,6 +1,7 @@
-"""INFO within a call (RFC 6086): a key press may become telephone-events (RFC 4733); all else goes on untouched.
+"""INFO within a call (RFC 6086): candidates are for rtpengine (kemi/trickle.py), a key press may become telephone-events
+(RFC 4733); all else goes on untouched.
 
-What has to be done for it waits for an answer of rtpengine, so that the edge agent does it, while the request is held. An
+What has to be done for a key waits for an answer of rtpengine, so that the edge agent does it, while the request is held. An
 INFO that it says nothing of, in time, goes on as it came.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from kemi import key_press, ksr, media, wire
+from kemi import key_press, ksr, media, trickle, wire
 from kemi.call_mark import Mark
 from kemi.key_press import BadKeyPressError
 from kemi.node import Node
@@ -17,8 +18,12 @@ _ANSWER_MS = 5000  # how long the other side may take to answer what was held an
 _NEXT_HOP = "$avp(nb_next_hop)"
 
 
-def take_key_press(node: Node, mark: Mark, to_device: bool) -> bool:
-    """Whether this INFO was taken charge of: a key press for a side that rtpengine can send events to."""
+def take(node: Node, mark: Mark, to_device: bool) -> bool:
+    """Whether this INFO was taken charge of: candidates for rtpengine, or a key press for a side that it can send events to."""
+    return trickle.take(mark, from_device=not to_device) or _take_key_press(node, mark, to_device)
+
+
+def _take_key_press(node: Node, mark: Mark, to_device: bool) -> bool:
     content_type = ksr.header("Content-Type")
     if "dtmf" not in content_type.lower() or not media.takes_events(mark, to_device):
         return False

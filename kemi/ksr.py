@@ -548,6 +548,8 @@ def dialog_cseq_raised() -> int:
 
 
 _DESCRIPTION = "$var(nb_sdp)"  # what rtpengine is given for the body (read_sdp_pv)
+_RELAY = "$var(nb_relay)"  # which rtpengine has answered (rtp_inst_pvar)
+_CRITICAL = -2  # a log level: errors are not printed
 
 
 def media_offer(description: str, flags: str) -> bool:
@@ -560,6 +562,21 @@ def media_answer(description: str, flags: str) -> bool:
     """The same of the answer in this message."""
     pv_set(_DESCRIPTION, description)
     return int(KSR.rtpengine.rtpengine_answer(flags)) > 0
+
+
+def media_candidates(fragment: str) -> bool:
+    """Give rtpengine candidates of who sent this message (a fragment of a description, RFC 8840); False when none answers.
+
+    It answers without a description, as it should, which the module takes for an error, and says so in the log.
+    """
+    pv_set(_DESCRIPTION, fragment)
+    pv_set(_RELAY, "")
+    KSR.kex.setdebug(_CRITICAL)
+    try:
+        KSR.rtpengine.rtpengine_offer("fragment")
+    finally:
+        KSR.kex.resetdebug()
+    return bool(pv(_RELAY))
 
 
 def media_delete(flags: str = "") -> None:

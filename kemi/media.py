@@ -11,6 +11,8 @@ from kemi.call_mark import Mark
 from kemi.media_profile import Leg, Terms
 
 _PER_BRANCH = " via-branch=extra"
+_ICE, _CANDIDATES = "ice", "candidates"  # tables, by "Call-ID tag"
+_MOST_CANDIDATES = 4096  # characters that wait for a description
 _KEPT = 3  # s that rtpengine keeps the figures of a call for, if nobody tells it to forget them
 
 # AVPs, alive as long as the transaction.
@@ -63,8 +65,8 @@ def offer_on_branch(branch: int, terms: Terms, to_device: bool, webrtc: bool = T
 
     Returns why that cannot be done, ``""`` when it was done or there is nothing to do.
     """
+    ksr.pv_set(_of_branch(branch), str(terms))
     if not ksr.has_sdp():
-        ksr.pv_set(_of_branch(branch), str(terms))
         return ""
     why = refusal(terms, to_device, webrtc)
     if not why:
@@ -73,13 +75,18 @@ def offer_on_branch(branch: int, terms: Terms, to_device: bool, webrtc: bool = T
     return why
 
 
+def terms_of_branch(branch: int) -> Terms:
+    """What offer_on_branch was told."""
+    return Terms.read(ksr.pv(_of_branch(branch)))
+
+
 def answer_on_branch(branch: int, to_device: bool) -> None:
     """In a reply route: the answer (or, when the request had no body, the offer) of one branch."""
     call = ksr.pv(_RELAYED).partition(" ")[0]
     if call and ksr.has_sdp():
         _name_branch(branch)
         if not _answer_in_reply(call, _PER_BRANCH):
-            terms = Terms.read(ksr.pv(_of_branch(branch)))
+            terms = terms_of_branch(branch)
             _offer_in_reply(call, terms.offer(sdp.read(ksr.body()), to_device) + _PER_BRANCH)
 
 
@@ -128,6 +135,21 @@ def takes_events(mark: Mark, device: bool) -> bool:
     )
 
 
+def hand_candidates(sections: str, ufrags: frozenset[str]) -> bool:
+    """Give rtpengine the candidates in this request; False when it does not answer.
+
+    Those of another ICE generation than the sender's last description are nothing to anybody (RFC 8838, 11), and rtpengine would
+    take that for the new one. Those that come before it (RFC 8840, 4.3.3) wait for it: rtpengine forgets them after 3 s.
+    """
+    side = _side(ksr.pv("$ft"))
+    generation = ksr.table_get(_ICE, side)
+    if generation:
+        return not ufrags <= set(generation.split()) or ksr.media_candidates(f"v=0\r\n{sections}")
+    waiting = ksr.table_get(_CANDIDATES, side) + sections
+    ksr.table_set(_CANDIDATES, side, waiting if len(waiting) <= _MOST_CANDIDATES else sections)
+    return True
+
+
 def take_back_offer(mark: Mark) -> None:
     """The offer of this request was refused: what was agreed upon before it holds, and rtpengine is told of that again.
 
@@ -145,12 +167,16 @@ def take_back_offer(mark: Mark) -> None:
     flags = mark.media.offer_again(sdp.read(offer.text), to_device=not mark.is_device(offer.tag))
     ksr.media_offer(offer.text, f"{flags} {offer.sources} {tags}")
     ksr.media_answer(answer.text, f"{media_profile.ANSWER} {answer.sources} {tags}")
+    for description in agreed:
+        _note_generation(description)
 
 
 def end(call: str) -> None:
     """Free the ports of a call once the edge agent has read its figures, or soon by themselves; not if it is answered yet."""
     ksr.media_delete(f"delete-delay={_KEPT}")
     agreement.forget(call)
+    for tag in (ksr.pv("$ft"), ksr.pv("$tt")):
+        ksr.table_remove(_ICE, _side(tag))
 
 
 def end_if_relayed() -> None:
@@ -158,6 +184,7 @@ def end_if_relayed() -> None:
     call = ksr.pv(_RELAYED).partition(" ")[0]
     if call:
         agreement.forget(call)
+        ksr.table_remove(_ICE, _side(ksr.pv("$ft")))
         if not ksr.pv(_ERRAND):
             ksr.media_delete()
 
@@ -190,13 +217,31 @@ def _answer_in_reply(call: str, more: str = "") -> bool:
 def _offer(flags: str, tag: str) -> Description:
     description = _description(tag)
     ksr.media_offer(description.text, f"{flags} {description.sources}")
+    _note_generation(description)
     return description
 
 
 def _answer(tag: str, more: str = "") -> Description:
     description = _description(tag)
     ksr.media_answer(description.text, f"{media_profile.ANSWER}{more} {description.sources}")
+    _note_generation(description)
     return description
+
+
+def _note_generation(description: Description) -> None:
+    """Of a side with ICE; and give rtpengine the candidates that have waited for it."""
+    ufrags = sdp.read(description.text).ufrags
+    if ufrags:
+        side = _side(description.tag)
+        ksr.table_set(_ICE, side, " ".join(ufrags))
+        waiting = ksr.table_get(_CANDIDATES, side)
+        if waiting:
+            ksr.table_remove(_CANDIDATES, side)
+            ksr.media_candidates(f"v=0\r\n{waiting}")
+
+
+def _side(tag: str) -> str:
+    return f"{ksr.call_id()} {tag}"
 
 
 def _description(tag: str) -> Description:

@@ -55,7 +55,7 @@ _PROTOCOL = {Leg.PLAIN: "RTP/AVP", Leg.SDES: "DTLS=off RTP/SAVP", Leg.WEBRTC: "S
 _WAY = {
     Leg.PLAIN: "ICE=remove rtcp-mux-demux",
     Leg.SDES: "ICE=remove rtcp-mux-demux",
-    Leg.WEBRTC: "ICE=force rtcp-mux-offer rtcp-mux-accept generate-mid",
+    Leg.WEBRTC: "ICE=force trickle-ICE rtcp-mux-offer rtcp-mux-accept generate-mid",
 }
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from kemi import auth, call_mark, cancelled, contact, ksr, media, nat, stray, trust, wake, wire
+from kemi import auth, call_mark, cancelled, contact, ksr, media, nat, stray, trickle, trust, wake, wire
 from kemi.call_mark import Mark
 from kemi.documents import connections
 from kemi.media_profile import Leg, Terms
@@ -80,6 +80,7 @@ def _place(node: Node, out: _Out) -> int:
     ksr.pv_set(_CONNECTION, out.connection)
     if terms is not None:
         media.relay_this_call(call, terms, errand=out.errand is not None)
+        trickle.conceal(terms)
     leave_by(node, going)
     ksr.tm_on_branch("ksr_branch_pbx")
     ksr.tm_on_reply("ksr_reply_pbx")
@@ -164,6 +165,8 @@ def reply(node: Node) -> int:
     if code <= 100 or wake.is_from_park(node):
         return 1
     media.answer_on_branch(0, to_device=True)
+    if code < 300:
+        trickle.welcome(media.terms_of_call())
     if code < 300:
         node.events.call(ksr.pv(_CALL), "answered" if code >= 200 else "ringing", code=code)
     return 1

@@ -11,6 +11,7 @@ _STREAM = re.compile(r"^([a-z]+) (\d+)\S* ([\w/]+)((?: [\w.+-]+)*)", re.ASCII)
 _NAME = re.compile(r"^a=rtpmap:(\d+) ([\w.+-]+)(?:/(\d+))?", re.MULTILINE | re.ASCII)
 _SECURED = re.compile(r"^a=(fingerprint|crypto|ice-ufrag):", re.MULTILINE)
 _FINGERPRINT = re.compile(r"^a=fingerprint:\S+ ([\da-fA-F:]+)", re.MULTILINE | re.ASCII)
+_UFRAG = re.compile(r"^a=ice-ufrag:(\S+)", re.MULTILINE)
 _ADDRESS = re.compile(r"^c=IN IP[46] ([\da-fA-F.:]+)", re.MULTILINE | re.ASCII)
 # Payload types that need no a=rtpmap, and the clock of each, Hz (RFC 3551, 6).
 _STATIC_CLOCK = "8000"
@@ -35,7 +36,8 @@ class Stream:
 class Description:
     """The streams that are wanted (port not 0); whether keys come by DTLS (``fingerprint``) or in the text (``crypto``).
 
-    ``ice``: addresses are agreed upon by ICE (RFC 8445); otherwise the sender's are ``addresses``.
+    ``ice``: addresses are agreed upon by ICE (RFC 8445), in the generation that ``ufrags`` name; otherwise the sender's are
+    ``addresses``.
     """
 
     streams: tuple[Stream, ...] = ()
@@ -43,6 +45,7 @@ class Description:
     sdes: bool = False
     ice: bool = False
     addresses: frozenset[str] = frozenset()
+    ufrags: frozenset[str] = frozenset()
 
     @property
     def audio(self) -> Stream | None:
@@ -68,6 +71,7 @@ def read(body: str) -> Description:
         sdes="crypto" in secured,
         ice="ice-ufrag" in secured,
         addresses=frozenset(_ADDRESS.findall(text)),
+        ufrags=frozenset(_UFRAG.findall(text)),
     )
 
 

@@ -64,7 +64,7 @@ class FakeKamailio:
             modules.Textops(self),
             modules.Siputils(self),
         )
-        self.kx = modules.Kx(self)
+        self.kx, self.kex = modules.Kx(self), modules.Kex(self)
         self.maxfwd, self.sanity, self.sl = modules.Maxfwd(self), modules.Sanity(self), modules.Sl(self)
         self.auth, self.uac, self.nathelper = modules.Auth(self), modules.Uac(self), modules.Nathelper(self)
         self.rr, self.dialog, self.rtpengine = modules.Rr(self), modules.Dialog(self), modules.Rtpengine(self)

@@ -349,13 +349,32 @@ class Dialog(_Module):
         return 1
 
 
+class Kex(_Module):
+    """Module kex: the log level, None for the one that is set."""
+
+    debug: int | None = None
+
+    def setdebug(self, level: int) -> int:
+        self.debug = level
+        return 1
+
+    def resetdebug(self) -> int:
+        self.debug = None
+        return 1
+
+
 class Rtpengine(_Module):
-    """Module rtpengine: the commands it would send, as (command, flags, the branch's extra id); the descriptions it was given."""
+    """Module rtpengine: the commands it would send, as (command, flags, the branch's extra id); the descriptions it was given.
+
+    ``away``: whether nobody answers them.
+    """
 
     def __init__(self, kamailio: FakeKamailio) -> None:
         super().__init__(kamailio)
         self.commands: list[tuple[str, str, str]] = []
         self.description: str | None = None  # read_sdp_pv
+        self.relay = ""  # rtp_inst_pvar
+        self.away = False
         self.descriptions: list[str] = []
 
     def _described(self, name: str, flags: str) -> int:
@@ -367,6 +386,11 @@ class Rtpengine(_Module):
 
     def _command(self, name: str, flags: str) -> int:
         self.commands.append((name, flags, self._kamailio.context.avps.get("extra_id", "")))
+        if self.away:
+            return -1
+        self.relay = "udp:127.0.7.1:2223"
+        if "fragment" in flags.split():  # answered without a description, which the module takes for an error
+            return -1
         return 1
 
     def rtpengine_offer(self, flags: str) -> int:

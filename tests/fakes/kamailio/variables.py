@@ -48,12 +48,16 @@ class PseudoVariables:
 
     def sets(self, name: str, value: str) -> int:
         found = _AVP.match(name)
-        if not found and name != "$var(nb_sdp)":
+        if not found and name not in ("$var(nb_sdp)", "$var(nb_relay)"):
             raise FakeError(f"the fake cannot set {name}")
         if not isinstance(value, str) or "\0" in value:
             raise ScriptError(f"pv.sets({name}) was given {value!r}")
         if not found:
-            self._kamailio.rtpengine.description = value
+            rtpengine = self._kamailio.rtpengine
+            if name == "$var(nb_relay)":
+                rtpengine.relay = value
+            else:
+                rtpengine.description = value
             return 1
         self._kamailio.context.avps[found[1]] = value
         return 1
@@ -70,6 +74,8 @@ class PseudoVariables:
             return bodies[int(found[2])] if int(found[2]) < len(bodies) else None
         if found := _AVP.match(name):
             return context.avps.get(found[1])
+        if name == "$var(nb_relay)":
+            return self._kamailio.rtpengine.relay or None
         if found := _CONTACT.match(name):
             bindings = self._kamailio.registrar.fetched(found[1])
             position = int(found[3])
