@@ -111,6 +111,16 @@ async def test_nobody_else_can_be_reached_through_it(place: TurnServer, peer: st
         assert refused.value.response.attributes["ERROR-CODE"][0] == 403
 
 
+async def test_nobody_can_be_reached_by_ipv6(place: TurnServer) -> None:
+    async with client(place, credential(place, time.time())) as turn:
+        await turn.connect()
+        for peer in ("::1", "fe80::1", "fd00::1", "::ffff:10.0.0.1", "2001:db8::1"):
+            with pytest.raises(stun.TransactionFailed) as refused:
+                await turn.channel_bind(0x4000, (peer, 5060))
+            # Denied, or of another family than the relayed address (RFC 8656, 9.2).
+            assert refused.value.response.attributes["ERROR-CODE"][0] in (403, 443), peer
+
+
 async def test_an_expired_credential_is_refused(place: TurnServer) -> None:
     await _is_refused(place, credential(place, time.time() - place.lifetime - 5))
 
