@@ -282,7 +282,7 @@ def reply(node: Node) -> int:
     nat.public_contact()
     trust.remove_claims()
     call = ksr.pv(_CALL)
-    if has_media and not stray.is_late(index):
+    if has_media and media.is_relayed() and not stray.is_late(index):
         media.answer_on_branch(index, to_device=False)
         trickle.conceal(media.terms_of_branch(index))
     if code < 200:

@@ -75,6 +75,11 @@ def offer_on_branch(branch: int, terms: Terms, to_device: bool, webrtc: bool = T
     return why
 
 
+def is_relayed() -> bool:
+    """Whether relay_this_call was told."""
+    return bool(ksr.pv(_RELAYED))
+
+
 def terms_of_branch(branch: int) -> Terms:
     """What offer_on_branch was told."""
     return Terms.read(ksr.pv(_of_branch(branch)))
