@@ -19,10 +19,14 @@ SILENCE = 0  # nothing is answered at all
 
 
 class Offered:
-    """What a call's end does with the offers within it: ``status`` refuses them, None takes them, UPDATEs too."""
+    """What a call's end does with the offers within it: ``status`` refuses them, None takes them, UPDATEs too.
+
+    ``once`` refuses the next of them alone.
+    """
 
     def __init__(self, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
         self.status: int | None = None
+        self.once: int | None = None
         self.transactions: list[ServerTransaction] = []
         self._call, self._usual = call, call.on_request
         monkeypatch.setattr(call, "on_request", self._on_request)
@@ -35,9 +39,11 @@ class Offered:
             self._usual(request, transaction)
             return
         self.transactions.append(transaction)
-        if self.status is not None:
-            if self.status:
-                transaction.respond(build_response(request, self.status))
+        self._call._core.changes.notify()
+        status, self.once = self.status if self.once is None else self.once, None
+        if status is not None:
+            if status:
+                transaction.respond(build_response(request, status))
         elif request.method == "INVITE":
             self._usual(request, transaction)
         else:

@@ -1,6 +1,7 @@
 /** One call of a phone, over one JsSIP session. */
 
 import { PhoneError } from "./errors.js";
+import { Offers } from "./offers.js";
 import { ending } from "./words.js";
 
 /**
@@ -14,6 +15,7 @@ export class Call extends EventTarget {
     super();
     this.phone = phone;
     this.session = session;
+    this._offers = new Offers(session);
     this.direction = session.direction === "incoming" ? "in" : "out";
     const { uri, display_name: name } = this.direction === "in" ? request.from : session.remote_identity;
     this.number = dialled ?? decodeURIComponent(uri.user ?? uri.host);
@@ -86,13 +88,13 @@ export class Call extends EventTarget {
 
   async hold() {
     if (this.held === "us" || this.held === "both") return;
-    await this._agree("hold");
+    await this._offers.make("hold");
   }
 
   async resume() {
     if (this.held !== "us" && this.held !== "both") return;
     for (const other of this.phone.calls) if (other !== this && other.state === "talking") await other.hold().catch(() => {});
-    await this._agree("unhold");
+    await this._offers.make("unhold");
   }
 
   /** Whether they hear us. */
@@ -139,21 +141,13 @@ export class Call extends EventTarget {
   repair() {
     const state = this.session.connection?.iceConnectionState;
     if (this.state === "talking" && (state === "failed" || state === "disconnected")) {
-      this.session.renegotiate({ rtcOfferConstraints: { iceRestart: true } });
+      const restart = { rtcOfferConstraints: { iceRestart: true } };
+      this._offers.make("renegotiate", restart).catch((error) => this.state === "talking" && this.phone._emit("trouble", error));
     }
   }
 
   get _sender() {
     return this.session.connection?.getSenders().find((sender) => sender.track?.kind === "audio" || sender.dtmf);
-  }
-
-  _agree(what) {
-    return new Promise((resolve, reject) => {
-      const failed = () => reject(new PhoneError(what, "The other side did not agree."));
-      if (!this.session[what]({ useUpdate: false }, resolve)) failed();
-      this.session.once("ended", failed);
-      setTimeout(failed, 8000);
-    });
   }
 
   _refer(uri, options) {

@@ -1,4 +1,10 @@
 /**
+ * What JsSIP sees instead of 491 (RFC 3261, 21.4.27): by itself it would repeat that re-INVITE after a second, with the
+ * CSeq that it had and an offer that may be out of date.
+ */
+export const REQUEST_PENDING = 499;
+
+/**
  * SIP over a WebSocket (RFC 7118), as JsSIP wants its sockets. Unlike JsSIP's own it can be let go of at once: closing one
  * whose network is gone takes a browser a minute, and a call does not wait for that.
  */
@@ -24,7 +30,7 @@ export class SipSocket {
     ws.onopen = () => this.onconnect();
     ws.onmessage = ({ data }) => {
       this.onanswer();
-      this.ondata(data);
+      this.ondata(typeof data === "string" ? data.replace(/^SIP\/2\.0 491 /, `SIP/2.0 ${REQUEST_PENDING} `) : data);
     };
     ws.onclose = ({ wasClean, code, reason }) => {
       this._ws = undefined;
