@@ -7,16 +7,22 @@ from dataclasses import dataclass
 
 from control.domain.story import Actor, Beat, Span, Story, duration
 
-GUTTER = 184.0  # where the lanes' names stand
+GUTTER = 200.0  # where the lanes' names stand
 LANE = 72.0
 RULER = 46.0
 SLANT = math.radians(32)  # of the words above the lanes
 MINIMUM = 1040.0
-_TITLE = 14  # letters that find room in the gutter beside the symbol
+_TITLE = 146.0  # the room for a name in the gutter, beside the symbol
 _LETTER = 7.8  # the width of a letter, on the safe side
+_WIDE, _NARROW = "mwMW@…", "ijl-.'"  # letters of a name that are much wider, or narrower, than the rest
 _MARGIN = 14.0
 _STEP = 46.0  # the least distance between two steps: that of a gap of nothing
 _DECADE = 26.0  # what each tenfold longer gap adds
+
+
+def _width(name: str) -> float:
+    """How wide a name is at most, in the widest of the fonts that the page may be shown in (DejaVu Sans, bold)."""
+    return sum(15.0 if letter in _WIDE else 6.0 if letter in _NARROW else 10.0 for letter in name)
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,8 @@ class Lane:
     @property
     def label(self) -> str:
         """The title as far as there is room. Both ends of a device's id tell it from others: its person and its letters."""
-        return self.title if len(self.title) <= _TITLE else f"{self.title[:6]}…{self.title[-7:]}"
+        shorter = (f"{self.title[:kept]}…{self.title[-7:]}" for kept in range(6, 0, -1))
+        return next(text for text in (self.title, *shorter) if _width(text) <= _TITLE)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
-"""What rtpengine has in hand, asked by its own control protocol."""
+"""What is kept of calls: by rtpengine, asked by its own control protocol, and by Kamailio."""
 
 from __future__ import annotations
 
 from control.host import ng
 from control.settings import RtpengineSettings
 from demo.stack import Stack
+
+_DELETED = 5  # a state of module dialog
 
 
 def relayed_calls(stack: Stack) -> list[str]:
@@ -21,3 +23,13 @@ def calls_of(relay: RtpengineSettings) -> list[str]:
 async def nothing_relayed(stack: Stack, within: float = 2.0) -> None:
     """Wait until rtpengine keeps no port for any call."""
     await stack.eventually(lambda: not relayed_calls(stack), "rtpengine has let go of every call", within)
+
+
+def tracked_calls(stack: Stack, sip_call_id: str) -> int:
+    """How many dialogs of that Call-ID Kamailio takes for alive; those that are over it forgets seconds later."""
+    return sum(d["call-id"] == sip_call_id and d["state"] != _DELETED for d in stack.rpc("dlg.list"))
+
+
+async def no_longer_tracked(stack: Stack, sip_call_id: str) -> None:
+    """Wait until Kamailio takes the call for over."""
+    await stack.eventually(lambda: not tracked_calls(stack, sip_call_id), "the dialog is over")

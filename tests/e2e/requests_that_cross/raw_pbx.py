@@ -21,6 +21,11 @@ class RawPbx:
         self._scene, self._socket = scene, socket
         self.answer = Response(100, "not yet")
 
+    @property
+    def call_id(self) -> str:
+        """The Call-ID of the call that was answered."""
+        return self.answer.headers["Call-ID"]
+
     async def call(self) -> None:
         """Call Bob, and have his answer."""
         host, port = self._scene.stack.sip_address()

@@ -8,7 +8,7 @@ import pytest
 
 from demo.phone import Answer, IncomingCall, Phone
 from tests.e2e.link import UdpLink
-from tests.e2e.relay import nothing_relayed, relayed_calls
+from tests.e2e.relay import no_longer_tracked, nothing_relayed, relayed_calls, tracked_calls
 from tests.e2e.requests_that_cross.raw_pbx import RawPbx
 from tests.e2e.scene import Scene
 
@@ -21,15 +21,10 @@ async def link(scene: Scene) -> AsyncIterator[UdpLink]:
         yield link
 
 
-def dialogs(scene: Scene) -> int:
-    """How many calls Kamailio keeps state of."""
-    return int(scene.stack.rpc("dlg.stats_active")["all"])
-
-
-async def nothing_left(scene: Scene) -> None:
+async def nothing_left(scene: Scene, pbx: RawPbx) -> None:
     """Neither a dialog in Kamailio nor a call in rtpengine."""
     await nothing_relayed(scene.stack, within=6.0)
-    await scene.stack.eventually(lambda: not dialogs(scene), "every dialog is over")
+    await no_longer_tracked(scene.stack, pbx.call_id)
 
 
 async def answered(scene: Scene, pbx: RawPbx, link: UdpLink) -> tuple[Phone, IncomingCall]:
@@ -37,7 +32,8 @@ async def answered(scene: Scene, pbx: RawPbx, link: UdpLink) -> tuple[Phone, Inc
     bob = await scene.awake("phone", server=link.address, push=False)
     bob.phone.on_invite = AT_ONCE
     await pbx.call()
-    assert len(relayed_calls(scene.stack)) == dialogs(scene) == 1
+    assert relayed_calls(scene.stack) == [pbx.call_id]
+    assert tracked_calls(scene.stack, pbx.call_id) == 1
     return bob.phone, await bob.phone.incoming()
 
 
@@ -57,7 +53,7 @@ async def test_the_pbx_ends_the_call_as_it_begins(
     _, incoming = await answered(scene, pbx, link)
     pbx.send(*burst)
     assert (await incoming.ended()).cause == "bye"
-    await nothing_left(scene)
+    await nothing_left(scene, pbx)
 
 
 async def test_both_sides_end_it_at_once(scene: Scene, pbx: RawPbx, link: UdpLink) -> None:
@@ -66,7 +62,7 @@ async def test_both_sides_end_it_at_once(scene: Scene, pbx: RawPbx, link: UdpLin
     await incoming.answered()
     pbx.send("BYE")
     await incoming.hangup()
-    await nothing_left(scene)
+    await nothing_left(scene, pbx)
 
 
 async def test_a_phone_that_does_not_hear_the_bye_goes_on_answering(
@@ -80,4 +76,4 @@ async def test_a_phone_that_does_not_hear_the_bye_goes_on_answering(
     await phone.until(lambda: answers(phone) > heard, what="it repeats its answer")
     link.deaf = False
     assert (await incoming.ended()).cause == "bye"
-    await nothing_left(scene)
+    await nothing_left(scene, pbx)

@@ -11,6 +11,7 @@ from control.services import reach
 from control.services.people import get_device
 from demo.pbx.server import HOLD_TONE
 from demo.phone import Answer, Phone
+from tests.e2e.relay import no_longer_tracked, tracked_calls
 from tests.e2e.scene import ALICE, BOB, Handset, Scene, answered, assert_they_hear_each_other
 
 RINGS = Answer(answer_after=None)
@@ -114,7 +115,9 @@ async def test_w1_a_sleeping_device_comes_back_over_it(scene: Scene, transport: 
 
     await answered(outgoing, incoming)
     await assert_they_hear_each_other(outgoing, incoming)
+    assert tracked_calls(scene.stack, incoming.call_id) == 1
     assert (await outgoing.hangup()).status == 200
+    await no_longer_tracked(scene.stack, incoming.call_id)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "ws"])

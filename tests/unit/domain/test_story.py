@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
+
 from control.domain.journal import CallHead, Step, fold
 from control.domain.phrases import Part
 from control.domain.story import Story, duration, summary, tell, title
 from control.domain.story_json import story_as_dict
 from control.domain.story_text import as_text, figures
-from control.web.picture import draw
+from control.web.picture import Lane, draw
 
 PHONE, DESK = "alice-k7f3qd", "alice-9wz2mn"
 
@@ -163,3 +165,16 @@ def test_in_the_picture_each_step_leads_from_lane_to_lane() -> None:
 def test_a_story_of_many_steps_makes_a_wider_picture_instead_of_a_crowded_one() -> None:
     steps = [step(0, "invite-in"), *(step(n, "push-sent", f"alice-{n}", "fcm") for n in range(1, 60))]
     assert draw(story(steps)).width > 2500
+
+
+@pytest.mark.parametrize(
+    ("title", "label"),
+    [
+        ("alice-k7f3qd", "alice-k7f3qd"),
+        ("Apple (APNs)", "Apple (APNs)"),
+        ("maria-fernanda.rodriguez-am57ng", "maria-…-am57ng"),
+        ("mmmmmmmm.wwwwwwww-mwmwmw", "mm…-mwmwmw"),
+    ],
+)
+def test_a_name_keeps_its_end_and_as_much_of_its_beginning_as_finds_room(title: str, label: str) -> None:
+    assert Lane(title, "device", 0.0, 0.0).label == label
