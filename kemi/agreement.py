@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from kemi import ksr, wire
 
-_OPEN = "offers"  # the same -> an offer that came in a reply: its answer comes in another transaction
+_OPEN = "offers"  # our reference of the call -> an offer in a reply: its answer comes in another transaction
 _END = "\x1e"
 _LONGEST = 16384  # characters: nobody may fill our memory
 

@@ -72,12 +72,13 @@ def _pass_on(node: Node, mark: Mark, first: str, method: str) -> int:
     # What is held comes again meanwhile; and an offer that comes again may be answered or refused by now.
     if (sleeper or part is _Part.OFFER) and not ksr.tm_new():
         return 1
-    if part in (_Part.OFFER, _Part.ASKS):
+    negotiates = part in (_Part.OFFER, _Part.ASKS)
+    if negotiates:
         (trickle.conceal if from_device else trickle.welcome)(mark.media)
     if method in _RECORDED:
         node.stay_in_dialog(mark)
         nat.public_contact()
-    reply_route = "ksr_reply_dialog_media" if part in (_Part.OFFER, _Part.ASKS) else "ksr_reply_dialog"
+    reply_route = "ksr_reply_dialog_media" if negotiates else "ksr_reply_dialog"
     if method != "ACK":
         ksr.tm_on_reply(reply_route)
     why = _tell_relay(node, mark, part, from_device)

@@ -18,7 +18,7 @@ _KEPT = 3  # s that rtpengine keeps the figures of a call for, if nobody tells i
 # AVPs, alive as long as the transaction.
 _OFFERED = "$avp(nb_offered)"  # the offer that this request carried, so the reply carries the answer
 _RELAYED = (
-    "$avp(nb_media)"  # our reference of the call, and the terms of its media, which goes through rtpengine
+    "$avp(nb_media)"  # our reference of the call, and the terms of its media: it goes through rtpengine
 )
 _ERRAND = "$avp(nb_media_errand)"  # "1": another transaction of ours has the same call, and its branches
 

@@ -15,7 +15,7 @@ from kemi.node import Node
 # that Nightbell itself has placed comes by here twice.
 _FIRST = "first"
 _GIVEN_UP = (
-    "?"  # instead of that tag: an INVITE of these was given up; a PBX may have sent it along several ways
+    "?"  # instead of that tag: one of these INVITEs was given up; a PBX may send it along several ways
 )
 _GIVEN_UP_S = 300  # s that the answer of a phone which was gone may come after that
 _STRAY = "stray"  # "Call-ID To-tag" of the legs that were sent away, "Call-ID branch" of the INVITEs that were given up
@@ -69,8 +69,9 @@ def invite() -> str:
 def given_up() -> None:
     """In a failure route: the caller has been told that the call is over, and an answer that comes yet is for nobody."""
     ksr.table_set(_STRAY, f"{ksr.call_id()} {ksr.via_branch()}", "1")
-    if not is_answered(invite()):
-        ksr.table_set_for(_FIRST, invite(), _GIVEN_UP, _GIVEN_UP_S)
+    name = invite()
+    if not is_answered(name):
+        ksr.table_set_for(_FIRST, name, _GIVEN_UP, _GIVEN_UP_S)
 
 
 def _number() -> int:

@@ -1,4 +1,4 @@
-"""`make bench`: measure every figure and write build/bench.json. Runs real Kamailios on loopback; as root, about twenty minutes."""
+"""`make bench`: measure every figure and write build/bench.json. Runs real Kamailios on loopback; as root, about 25 minutes."""
 
 from __future__ import annotations
 
