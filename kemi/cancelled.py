@@ -10,27 +10,39 @@ from __future__ import annotations
 
 import time
 
-from kemi import ksr, stray, wake
+from kemi import ksr, stray
 from kemi.node import Node
 
 # Both are by the INVITE: its Call-ID and its branch, which is that of its CANCEL, too (RFC 3261, 9.1), and no other INVITE's.
-_RINGING = "ringing"  # -> the branches on which a phone has said something, but nothing final
+_RINGING = "ringing"  # and the index of a branch on which a phone has said something, but nothing final -> that branch
 _CANCELLED = "cancelled"  # -> UNIX seconds, what kemi/stray.py calls the INVITE, what an answer has in common with the CANCEL
 
 # s that a phone has for its own answer: so long that it has been sent the CANCEL twice, and has come out of its radio's sleep.
 _PATIENCE = 1.0
+_MOST_BRANCHES = 12  # of one transaction, in Kamailio (core, max_branches)
 
 
-def heard() -> None:
-    """In a reply route: a phone has said something; one is enough of each kind. An answer is known to kemi/stray.py."""
-    code = ksr.status()
-    branches = [] if 200 <= code < 300 else ksr.via_branches()
+def heard(index: int, code: int) -> None:
+    """In a reply route: the phone of that branch has said something; one is enough of each kind.
+
+    An answer is known to kemi/stray.py.
+    """
+    if 200 <= code < 300:
+        return
+    branches = ksr.via_branches()
     if len(branches) < 2:
         return
-    branch, invite = branches[:2]
-    with wake.HeldCalls(_key(invite), _RINGING) as ringing:
-        others = " ".join(b for b in ringing.value.split() if b != branch)
-        ringing.value = f"{others} {branch}".strip() if code < 200 else others
+    key = f"{_key(branches[1])} {index}"
+    if code < 200:
+        ksr.table_set(_RINGING, key, branches[0])
+    else:
+        ksr.table_remove(_RINGING, key)
+
+
+def _ringing(key: str) -> list[str]:
+    """The branches of an INVITE on which somebody may still ring."""
+    rows = (ksr.table_get(_RINGING, f"{key} {index}") for index in range(_MOST_BRANCHES))
+    return [branch for branch in rows if branch]
 
 
 def request() -> int:
@@ -39,7 +51,7 @@ def request() -> int:
         return 1
     ksr.tm_relay()
     key = _key(ksr.via_branch())
-    if ksr.table_get(_RINGING, key):
+    if _ringing(key):
         common = "".join(f"{name}: {ksr.header(name)}\r\n" for name in ("Via", "From", "To", "Call-ID"))
         ksr.table_set(
             _CANCELLED, key, f"{time.time()}\n{stray.invite()}\n{common}CSeq: {ksr.cseq()} INVITE\r\n"
@@ -54,7 +66,7 @@ def answer_for_the_gone(node: Node) -> int:
         since, invite, common = text.split("\n", 2)
         if now - float(since) < _PATIENCE:
             continue
-        ringing = [] if stray.is_answered(invite) else ksr.table_get(_RINGING, key).split()
+        ringing = [] if stray.is_answered(invite) else _ringing(key)
         if not ringing:
             ksr.table_remove(_CANCELLED, key)
         for branch in ringing:

@@ -192,8 +192,6 @@ def reply(node: Node, relayed: bool) -> int:
     from_device = ksr.pv(_TO_DEVICE) == "1"
     if from_device:
         trust.remove_claims()
-        if code == 599:
-            held_request.given_up(node)
     if 100 < code < 300:
         nat.public_contact()
         if relayed:

@@ -8,15 +8,15 @@ from kemi import ksr, wire
 
 _D = TypeVar("_D", wire.DeviceDoc, wire.LineDoc, wire.ConnectionDoc, wire.NumberDoc)
 _KEPT = 5_000
-_SECRETS = ("ha1", "ha1_md5", "ha1_sha256", "ha1_inbound")
+_SECRETS = {wire.DeviceDoc: ("ha1",), wire.ConnectionDoc: ("ha1_md5", "ha1_sha256", "ha1_inbound")}
 
 
 def read(kind: type[_D], key: str, text: str, secret: bytes) -> _D | None:
     """Parse a document and unmask the HA1s in it; None, and a line in the log, when it cannot be read."""
     try:
         document = kind.decode(text)
-        for name in _SECRETS:
-            masked = getattr(document, name, "")
+        for name in _SECRETS.get(kind, ()):
+            masked = getattr(document, name)
             if masked:
                 plain = wire.unmask(masked, secret, f"{key}/{name}")
                 # Whoever computes with it later has no way to say which document is at fault.

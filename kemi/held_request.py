@@ -24,7 +24,6 @@ _TRIED = "$avp(nb_tried)"  # the binding that the request was sent to
 _TARGET = "$avp(nb_target)"
 _HELD = "$avp(nb_held)"
 _REPLY = "$avp(nb_reply)"  # the reply route of the request
-_WHY = "$avp(nb_why)"  # why the edge agent gave up waking
 
 
 def aim(node: Node) -> str:
@@ -85,13 +84,6 @@ def _put_aside(node: Node) -> bool:
     return ksr.tm_relay()
 
 
-def given_up(node: Node) -> None:
-    """Reply route of the request: 599 has come, from the park socket if it is held there."""
-    if ksr.pv(_HELD) and ksr.pv("$rr") != wake.NOBODY_WOKE:
-        ksr.pv_set(_WHY, ksr.pv("$rr"))
-        wake.given_up(node, ksr.via_branch(), ksr.pv("$rr"))
-
-
 def goes_on(node: Node) -> bool:
     """Failure route: whether the request is put aside now, as the device said nothing by its binding, and sleeps behind it."""
     if not ksr.pv(_DEVICE) or ksr.tm_cancelled():
@@ -100,7 +92,7 @@ def goes_on(node: Node) -> bool:
     if not ksr.pv(_HELD):
         return ksr.tm_timed_out() and not ksr.tm_was_replied() and _put_aside(node)
     if code in (408, 599):
-        reason = ksr.pv(_WHY) or NOBODY
+        reason = wake.why_nobody_came(NOBODY)
         ksr.append_header_to_reply(f'Reason: SIP;cause=480;text="{reason}"')
         ksr.tm_reply(480, "Temporarily Unavailable")
         node.events.call(

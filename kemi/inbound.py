@@ -197,7 +197,7 @@ def _look_again(node: Node, call: str, transaction: str, devices: list[str], flo
             held.value = wake_rules.with_entry(held.value, Entry(transaction, call, flow, time.time()))
         now_bound_by = bound_by(uri)
         if now_bound_by != flow and now_bound_by:
-            ring_held_calls(device, uri, now_bound_by)
+            ring_held_calls(device, uri, claim_held_calls(device, now_bound_by))
 
 
 def bound_by(uri: str) -> str:
@@ -205,10 +205,15 @@ def bound_by(uri: str) -> str:
     return wake_rules.flow_word(*ksr.binding(uri))
 
 
-def ring_held_calls(device: str, uri: str, flow: str) -> list[str]:
-    """Join the binding of ``uri`` to the calls held for the device; returns the references of those that ring it now."""
+def claim_held_calls(device: str, flow: str) -> list[Entry]:
+    """The calls held for a device that its binding by ``flow`` has now to be joined to; whoever claims them does it."""
     with wake.HeldCalls(device) as held:
         due, held.value = wake_rules.claim(held.value, flow, time.time())
+    return due
+
+
+def ring_held_calls(device: str, uri: str, due: list[Entry]) -> list[str]:
+    """Join the binding of ``uri`` to these calls; returns the references of those that ring it now."""
     joined = []
     for entry in due:
         _adding[:] = [device]
@@ -269,7 +274,7 @@ def reply(node: Node) -> int:
     device = ksr.pv(f"$avp(nb_device{index})")
     if code == 599 and wake.is_from_park(node):
         # Our own answer for a phone that rang and is gone: it learns what became of the call when it is back.
-        cancelled.heard()
+        cancelled.heard(index, code)
         ksr.table_set(wake.TABLE_ENDED, device, f"{ksr.pv(_CALL)};state=cancelled")
         return 1
     has_media = device != fallback.BRANCH  # that of the errand is its own
@@ -302,7 +307,7 @@ def _heard(device: str, branch_index: int, code: int) -> None:
     noted = f"$avp(nb_heard{branch_index})"
     is_news = not ksr.pv(noted)
     if is_news or code >= 200:
-        cancelled.heard()
+        cancelled.heard(branch_index, code)
     if is_news:
         ksr.pv_set(noted, "1")
         with wake.HeldCalls(device) as held:
@@ -322,10 +327,9 @@ def failure(node: Node) -> int:
     nobody = code == 599 or (code == 408 and ksr.tm_timed_out())
     reason = ""
     if nobody:
-        # 599 comes from the park socket; one of the edge agent's says why nobody can be woken.
-        why = ksr.tm_reply_reason() if code == 599 else ""
-        late = "No device woke up in time" if ksr.pv(_WAKING) else "No device answered"
-        reason = late if why in ("", wake.NOBODY_WOKE) else why.replace('"', "'")
+        reason = wake.why_nobody_came(
+            "No device woke up in time" if ksr.pv(_WAKING) else "No device answered"
+        )
         if _fall_back(node, call, reason):
             return 1
     _over(call, "deadline" if nobody else "ended")
@@ -362,8 +366,6 @@ def _forget(call: str, state: str) -> None:
     """Strike the call out; the devices that never heard of it, and may have been pushed to, learn it when they register."""
     transaction = ksr.tm_id()
     for device in ksr.pv(_DEVICES).split():
-        if not ksr.table_get(wake.TABLE_PARK, device):
-            continue
         with wake.HeldCalls(device) as held:
             held.value, unheard = wake_rules.without_entry(held.value, transaction)
         if unheard:

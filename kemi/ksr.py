@@ -94,9 +94,8 @@ def cseq() -> str:
     return str(pv("$cs"))
 
 
-def header(name: str) -> str:
-    """Body of the first header of that name, ``""`` when absent."""
-    return pv(f"$hdr({name})")
+# Body of the first header of that name, ``""`` when absent. Raises UnicodeDecodeError on bytes that are not UTF-8.
+header: Callable[[str], str] = KSR.hdr.gete
 
 
 def headers(name: str) -> str:
@@ -111,7 +110,7 @@ def has_header(name: str) -> bool:
 
 def via_branch() -> str:
     """The branch parameter of the topmost Via: the id of the transaction this message belongs to."""
-    return pv("$(hdr(Via)[0])").partition("branch=")[2].partition(";")[0].partition(",")[0].strip()
+    return header("Via").partition("branch=")[2].partition(";")[0].partition(",")[0].strip()
 
 
 def via_branches() -> list[str]:

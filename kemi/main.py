@@ -1,7 +1,7 @@
 """What Kamailio loads: small and stable, so that a mistake elsewhere is an answer and a line in the log, not a dead worker.
 
-Every handler of router.ROUTES is wrapped: it returns an int whatever happens. A handler that raised or returned None would
-leave an error pending in the interpreter that hits the next, innocent message.
+Every handler of router.ROUTES is wrapped: it returns an int whatever happens (that those return one is seen to by their types). A
+handler that raised or returned None would leave an error pending in the interpreter that hits the next, innocent message.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from kemi.node import Node  # noqa: E402
 
 
 class Handler:
-    """The object Kamailio calls; one per process after the fork."""
+    """The object Kamailio calls; one per process after the fork. It has its ``node`` from then on."""
+
+    node: Node
 
     def __init__(self) -> None:
         self._settings = settings.load()
         if self._settings.projection:
             documents = projection.load(self._settings.projection)
             ksr.log_info(f"nightbell: {documents} documents loaded")
-        self.node: Node | None = None
 
     def child_init(self, rank: int) -> int:
         """Called in each process after the fork."""
@@ -41,18 +42,15 @@ class Handler:
 
 def _survive(name: str, route: Callable[[Node], int]) -> Callable[..., int]:
     def handler(self: Handler, msg: object, *arguments: object) -> int:
-        node = self.node
         try:
-            if node is None:
-                return 1
-            return int(route(node))
+            return route(self.node)
         except UnicodeDecodeError:
             _answer(name, 400, "Bad Request: a header is not UTF-8")
-            _count(node, "malformed", "not UTF-8")
+            _count(self, "malformed", "not UTF-8")
         except Exception:  # noqa: BLE001 - the outermost frame: Kamailio has none to catch it
             ksr.log_error(f"{name}: {traceback.format_exc()}")
             _answer(name, 500, "Server Internal Error")
-            _count(node, "handler-error", name)
+            _count(self, "handler-error", name)
         return 1
 
     return handler
@@ -68,7 +66,8 @@ def _answer(name: str, code: int, reason: str) -> None:
         ksr.log_error(f"{name}: no answer could be sent: {traceback.format_exc()}")
 
 
-def _count(node: Node | None, name: str, detail: str) -> None:
+def _count(handler: Handler, name: str, detail: str) -> None:
+    node = getattr(handler, "node", None)  # none yet in a process that could not be given one
     if node is not None:
         node.events.count(name, detail)
 

@@ -26,7 +26,6 @@ TABLE_SENT = "sent"  # device -> how many messages it has sent in this minute
 _CALL = "$avp(nb_call)"
 _CONNECTION = "$avp(nb_connection)"
 _ORDER = "$avp(nb_waking)"
-_WHY = "$avp(nb_why)"  # why the edge agent gave up waking
 _DOUBTFUL = "$avp(nb_doubtful)"  # the devices that were sent it and for which a copy is held as well
 
 # The devices of the branches that this process is adding right now, as in kemi.inbound; and the binding each was tried by.
@@ -153,9 +152,6 @@ def reply(node: Node) -> int:
         letters.tell(node, ksr.pv(_CALL), device, code)
         if code >= 200 and device in ksr.pv(_DOUBTFUL).split():
             letters.dismiss(device, ksr.pv(_CALL))
-    elif code == 599 and ksr.pv("$rr") != wake.NOBODY_WOKE:
-        ksr.pv_set(_WHY, ksr.pv("$rr"))
-        wake.given_up(node, ksr.via_branch(), ksr.pv("$rr"))
     return 1
 
 
@@ -164,7 +160,7 @@ def failure(node: Node) -> int:
     code = ksr.tm_reply_code()
     reason = ""
     if code in (408, 599):
-        reason = ksr.pv(_WHY) or "No device took the message in time"
+        reason = wake.why_nobody_came("No device took the message in time")
         code = 480
         ksr.append_header_to_reply(f'Reason: SIP;cause=480;text="{reason}"')
         ksr.tm_reply(480, "Temporarily Unavailable")

@@ -161,7 +161,7 @@ def branch(node: Node) -> int:
 def reply(node: Node) -> int:
     """Reply route: the PBX has answered."""
     code = ksr.status()
-    cancelled.heard()
+    cancelled.heard(ksr.tm_branch(), code)
     if code <= 100 or wake.is_from_park(node):
         return 1
     media.answer_on_branch(0, to_device=True)

@@ -62,7 +62,7 @@ def request(node: Node) -> int:
         ksr.table_remove(wake.TABLE_ENDED, device)
     calls, due = [], []
     if result in (1, 2):
-        calls = _ring_held_calls(node, device, flow, arrived)
+        calls = _ring_held_calls(node, device, uri, flow)
         due = letters.claim(device, flow, arrived)
     if result in (1, 3):
         _woke_or_slept(document)
@@ -184,20 +184,18 @@ def _seconds(text: str, otherwise: int) -> int:
     return int(text) if text.isdecimal() and text.isascii() and len(text) < 10 else otherwise
 
 
-def _ring_held_calls(node: Node, device: str, flow: str, now: float) -> list[str]:
-    held = ksr.table_get(wake.TABLE_PARK, device)
-    if not held:
+def _ring_held_calls(node: Node, device: str, uri: str, flow: str) -> list[str]:
+    if not ksr.table_get(wake.TABLE_PARK, device):
         return []
-    flow = wake_rules.flow_word(flow, ksr.call_id(), ksr.cseq())
-    uri = node.device_uri(device)
-    if not wake_rules.must_ring_anew(held, flow, now):
-        return inbound.ring_held_calls(device, uri, flow)
+    due = inbound.claim_held_calls(device, wake_rules.flow_word(flow, ksr.call_id(), ksr.cseq()))
+    if not any(entry.flow for entry in due):
+        return inbound.ring_held_calls(device, uri, due)
     # A second branch to one binding is taken for a mistake, even when the first has died; a copy of it is another binding.
     copy = node.device_uri(device + "~")
     if not ksr.save_copy(copy):
-        return []
+        return inbound.ring_held_calls(device, uri, due)
     try:
-        return inbound.ring_held_calls(device, copy, flow)
+        return inbound.ring_held_calls(device, copy, due)
     finally:
         ksr.forget_copy(copy)
 

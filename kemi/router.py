@@ -32,11 +32,12 @@ _ALLOW = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, NOTIFY, UPDATE, RE
 
 def request(node: Node) -> int:
     """A request has arrived."""
-    if node.settings.turn_highest and node.settings.is_turn_relay(ksr.source_address(), ksr.source_port()):
+    settings = node.settings
+    if settings.turn_highest and settings.is_turn_relay(ksr.source_address(), ksr.source_port()):
         # Our own address, perhaps that of a PBX on this host too, and yet anybody's words: no phone speaks SIP that way.
         node.events.count("sip-through-turn")
         return 1
-    if ksr.local_port() == node.settings.park_port:
+    if ksr.local_port() == settings.park_port:
         is_letter = ksr.has_header(letters.HEADER) and wake.is_ours(node)
         return letters.hold(node) if is_letter else wake.request(node)
     if not ksr.hops_left():
@@ -96,15 +97,14 @@ def _out_of_dialog(node: Node, method: str) -> int:
 
 def reply(node: Node) -> int:
     """Any reply, before the transaction layer sees it."""
-    method = ksr.method()
+    method, code = ksr.method(), ksr.status()
     if method == "REGISTER":
         registrar.take_reply(node)
+    elif code == 599:
+        if wake.has_ended(node):
+            ksr.drop()
     elif method == "INVITE":
-        code = ksr.status()
-        if 200 <= code < 300:
-            if stray.turned_away(node):
-                ksr.drop()
-        elif code == 599 and wake.has_ended(node):
+        if 200 <= code < 300 and stray.turned_away(node):
             ksr.drop()
     elif method == "MESSAGE" and wake.is_belated(node):
         ksr.drop()

@@ -80,7 +80,7 @@ def _number() -> int:
     When our answer to a challenge has raised it by one, Kamailio has put the caller's own back into the reply, and a mark of that
     into our Via.
     """
-    return int(ksr.cseq()) + (_RENUMBERED in ksr.pv("$(hdr(Via)[0])"))
+    return int(ksr.cseq()) + (_RENUMBERED in ksr.header("Via"))
 
 
 def _send(node: Node, method: str, number: int) -> None:

@@ -125,21 +125,22 @@ def failure(node: Node) -> int:
 
 
 def has_ended(node: Node) -> bool:
-    """Before the transaction layer sees a 599: whether it is that of a held call which is over, and so of no use.
+    """Before the transaction layer sees a 599: whether it is that of a held call or request which is over, and so of no use.
 
-    Of a call that is not it says that nobody can be woken, or that nobody woke.
+    Of one that is not it says that nobody can be woken, or that nobody woke.
     """
     if not is_from_park(node):
         return False
     if not ksr.tm_matches():
         return True
-    given_up(node, ksr.via_branch(), ksr.pv("$rr"))
+    end(node, ksr.via_branch(), "given-up", ksr.pv("$rr"))
     return False
 
 
-def given_up(node: Node, wake_id: str, reason: str) -> None:
-    """The edge agent has ended the waiting: nobody can be woken."""
-    end(node, wake_id, "given-up", reason)
+def why_nobody_came(otherwise: str) -> str:
+    """In a failure route: why nobody can be woken, as the edge agent has said it; ``otherwise`` when it has not."""
+    why = ksr.tm_reply_reason() if ksr.tm_reply_code() == 599 else ""
+    return otherwise if why in ("", NOBODY_WOKE) else why.replace('"', "'")
 
 
 def end(node: Node, wake_id: str, outcome: str, reason: str) -> str:

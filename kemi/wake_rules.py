@@ -87,14 +87,18 @@ def read_entries(value: str) -> list[Entry]:
 
 def write_entries(entries: list[Entry]) -> str:
     """The inverse of read_entries."""
-    return _SEPARATOR.join(
-        f"{e.transaction} {e.call} {e.flow or _NOT_RUNG} {e.at:.3f} {int(e.heard)}" for e in entries
-    )
+    return _SEPARATOR.join([_line(entry) for entry in entries])
+
+
+def _line(entry: Entry) -> str:
+    transaction, call, flow, at, heard = entry
+    return f"{transaction} {call} {flow or _NOT_RUNG} {at:.3f} {heard:d}"
 
 
 def with_entry(value: str, entry: Entry) -> str:
     """Note a held call (once)."""
-    return write_entries([e for e in read_entries(value) if e.transaction != entry.transaction] + [entry])
+    others = value and without_entry(value, entry.transaction)[0]
+    return f"{others}{_SEPARATOR}{_line(entry)}" if others else _line(entry)
 
 
 def without_entry(value: str, transaction: str) -> tuple[str, bool]:
@@ -115,13 +119,11 @@ def with_heard(value: str, transaction: str) -> str:
     return _SEPARATOR.join([with_heard(line, transaction) for line in value.split(_SEPARATOR)])
 
 
-def must_ring_anew(value: str, flow: str, now: float) -> bool:
-    """Whether the device was rung before for a call it has now to be rung for again."""
-    return any(e.flow and e.is_due(flow, now) for e in read_entries(value))
-
-
 def claim(value: str, flow: str, now: float) -> tuple[list[Entry], str]:
-    """The held calls a device that registers by ``flow`` has still to be rung for, and the note that says it was."""
+    """The held calls a device that registers by ``flow`` has still to be rung for, and the note that says it was.
+
+    Of those with a flow of their own it was rung before, and has to be rung anew.
+    """
     due, noted = [], []
     for entry in read_entries(value):
         if entry.is_due(flow, now):

@@ -91,12 +91,17 @@ class _Message:
         """Build the message from parsed JSON; raises WireError naming what is missing or of a wrong kind."""
         if raw.get("v") != VERSION:
             raise WireError(f"{cls.__name__}: version {raw.get('v')!r} is not {VERSION}")
-        given = [(name, kind) for name, kind in _shape(cls) if name in raw]  # type: ignore[arg-type]
-        for name, kind in given:
-            if not _fits(raw[name], kind):
-                raise WireError(f"{cls.__name__}.{name}: {raw[name]!r} is not {kind}")
+        kinds = _shape(cls)  # type: ignore[arg-type]
+        given = {}
+        for name, value in raw.items():
+            kind = kinds.get(name)
+            if kind is None:
+                continue
+            if type(value) not in kind.types or (kind.items is not None and not kind.items(value)):
+                raise WireError(f"{cls.__name__}.{name}: {value!r} is not {kind.name}")
+            given[name] = value
         try:
-            return cls(**{name: raw[name] for name, _ in given})
+            return cls(**given)
         except TypeError as error:
             raise WireError(f"{cls.__name__}: {error}") from None
 
@@ -116,30 +121,45 @@ def _parse(text: str | bytes) -> dict[str, Any]:
     return raw
 
 
+class _Kind(NamedTuple):
+    """What a field's value must be: exactly one of ``types``, as a bool is an int to isinstance; a list of such ``items``."""
+
+    name: str
+    types: tuple[type, ...]
+    items: Callable[[list[Any]], bool] | None = None
+
+
+def _are_texts(items: list[Any]) -> bool:
+    return {str}.issuperset(map(type, items))
+
+
+def _are_lists(items: list[Any]) -> bool:
+    return {list}.issuperset(map(type, items))
+
+
+_KINDS = {
+    kind.name: kind
+    for kind in (
+        _Kind("str", (str,)),
+        _Kind("bool", (bool,)),
+        _Kind("int", (int,)),
+        _Kind("float", (int, float)),
+        _Kind("list[str]", (list,), _are_texts),
+        _Kind("list[list[Any]]", (list,), _are_lists),
+        _Kind("list[list[str]]", (list,), lambda items: _are_lists(items) and all(map(_are_texts, items))),
+        _Kind("list[LineDevice]", (list,), lambda items: all(map(_is_device, items))),
+    )
+}
+
+
+def _is_device(item: object) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("id"), str)
+
+
 @cache
-def _shape(cls: type[_Message]) -> tuple[tuple[str, str], ...]:
-    """The names and types of the fields: looked at for each message, and always the same."""
-    return tuple((f.name, str(f.type)) for f in fields(cls))
-
-
-_PLAIN: dict[str, tuple[type, ...]] = {"str": (str,), "bool": (bool,), "int": (int,), "float": (int, float)}
-
-
-def _fits(value: object, kind: str) -> bool:
-    plain = _PLAIN.get(kind)
-    if plain is not None:
-        return type(value) in plain  # not isinstance: a bool is an int to it
-    if kind == "list[list[Any]]":
-        return isinstance(value, list) and all(isinstance(item, list) for item in value)
-    if kind == "list[list[str]]":
-        return isinstance(value, list) and all(_fits(item, "list[str]") for item in value)
-    if kind == "list[str]":
-        return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    if kind == "list[LineDevice]":
-        return isinstance(value, list) and all(
-            isinstance(item, dict) and isinstance(item.get("id"), str) for item in value
-        )
-    raise TypeError(f"a message has a field of type {kind}, which nothing here can check")
+def _shape(cls: type[_Message]) -> dict[str, _Kind]:
+    """The fields: looked at for each message, and always the same. KeyError for a type that nothing here can check."""
+    return {f.name: _KINDS[str(f.type)] for f in fields(cls)}
 
 
 # ------------------------------------------------------------------------------------------------ events
@@ -209,7 +229,8 @@ class RegisterEvent(Event):
     def from_dict(cls, raw: dict[str, Any]) -> RegisterEvent:
         """Build the event from parsed JSON; raises WireError, which does not show the tokens."""
         tokens = raw.get("tokens", [])
-        if not _fits(tokens, "list[list[str]]") or any(len(item) != len(Token._fields) for item in tokens):
+        is_list = isinstance(tokens, list) and _are_lists(tokens) and all(map(_are_texts, tokens))
+        if not is_list or any(len(item) != len(Token._fields) for item in tokens):
             raise WireError("RegisterEvent.tokens: each is a list of five texts")
         return super().from_dict(raw)
 

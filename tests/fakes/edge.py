@@ -95,7 +95,6 @@ class Edge:
             self.handler = main.mod_init()
         self.kamailio.handler = self.handler
         self.handler.child_init(1)
-        assert self.handler.node is not None
         self.node = self.handler.node
         self._numbers = 0
 
@@ -103,8 +102,6 @@ class Edge:
         install(None)
         self._agent.close()
         self.node.events._socket.close()
-        if self.handler.node is not None:
-            self.handler.node.events._socket.close()
 
     # -- what the edge agent sees and does
 

@@ -32,6 +32,9 @@ class Hdr(_Module):
     def is_present(self, name: str) -> int:
         return 1 if self._kamailio.context.message.has(name) else -1
 
+    def gete(self, name: str) -> object:
+        return self._kamailio.pv.gete(f"$hdr({name})")
+
     def append_to_reply(self, line: str) -> int:
         self._kamailio.context.reply_headers.append(line.removesuffix("\r\n"))
         return 1

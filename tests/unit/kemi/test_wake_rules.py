@@ -109,27 +109,20 @@ def test_w4_three_registers_by_one_flow_ring_once() -> None:
 
 def test_w7_a_device_that_comes_back_by_another_flow_is_rung_there() -> None:
     value = wake_rules.with_entry("", Entry("1:2", "call", FLOW, NOW, heard=True))
-    assert wake_rules.must_ring_anew(value, OTHER_FLOW, NOW)
     due, value = wake_rules.claim(value, OTHER_FLOW, NOW)
-    assert [e.transaction for e in due] == ["1:2"]
+    assert [(e.transaction, e.flow) for e in due] == [("1:2", FLOW)], "where it was rung before"
     assert wake_rules.claim(value, OTHER_FLOW, NOW)[0] == []
 
 
 def test_w7_a_device_that_slept_through_its_invite_is_rung_again_by_the_same_flow() -> None:
     value = wake_rules.with_entry("", Entry("1:2", "call", FLOW, NOW))
-    assert not wake_rules.must_ring_anew(value, FLOW, NOW + wake_rules.SILENCE - 0.01)
-    assert wake_rules.must_ring_anew(value, FLOW, NOW + wake_rules.SILENCE)
+    assert wake_rules.claim(value, FLOW, NOW + wake_rules.SILENCE - 0.01)[0] == []
     assert len(wake_rules.claim(value, FLOW, NOW + wake_rules.SILENCE)[0]) == 1
 
 
 def test_w4_a_device_that_has_answered_anything_is_not_rung_again_by_the_same_flow() -> None:
     value = wake_rules.with_heard(wake_rules.with_entry("", Entry("1:2", "call", FLOW, NOW)), "1:2")
-    assert not wake_rules.must_ring_anew(value, FLOW, NOW + 60)
     assert wake_rules.claim(value, FLOW, NOW + 60)[0] == []
-
-
-def test_a_first_ring_is_not_a_ring_anew() -> None:
-    assert not wake_rules.must_ring_anew(wake_rules.with_entry("", Entry("1:2", "call")), FLOW, NOW)
 
 
 @given(_entries, _words, st.integers(0, 4_000_000_000).map(float))
