@@ -8,6 +8,7 @@ from tests.bench.calls import Outcome
 from tests.bench.figures import Figure
 from tests.bench.pair import edge_at_work
 from tests.bench.population import phones
+from tests.bench.priority import before_others
 from tests.bench.progress import Progress
 
 _CALLS = 20_000
@@ -41,7 +42,7 @@ def _race(
     home: Path, repository: Path, progress: Progress, scale: float, rate: float, crossing: float | None
 ) -> Outcome:
     people = phones(int(_CALLS * scale))
-    with edge_at_work("kemi", home, repository, people, _WAIT) as side:
+    with before_others(), edge_at_work("kemi", home, repository, people, _WAIT) as side:
         outcome = side.bench.call(people, rate, side.credential, progress.step, crossing=crossing)
         calls = outcome.calls
         progress.result(

@@ -12,13 +12,13 @@ from tests.bench.population import phones
 from tests.bench.progress import Progress
 
 GOAL = 1.3
-_ROUNDS = 3
+_ROUNDS = 11
 _RATE = 150.0  # calls a second: far from what would make calls wait for each other
 
 
 def measure(home: Path, repository: Path, progress: Progress, scale: float) -> list[Figure]:
     """`wake.cpu_ms_per_call`, and the same without the timers that write bindings to disk."""
-    people = phones(int(600 * scale))
+    people = phones(int(300 * scale))
     progress.title(f"woken calls: {len(people)} at {_RATE:g}/s, {_ROUNDS} rounds each")
     told: dict[str, Counter[str]] = {}
 
