@@ -306,7 +306,7 @@ def _heard(device: str, branch_index: int, code: int) -> None:
     """Note, at its first sign of life, that the device is awake: it will not be rung a second time."""
     noted = f"$avp(nb_heard{branch_index})"
     is_news = not ksr.pv(noted)
-    if is_news or code >= 200:
+    if is_news or code >= 300:
         cancelled.heard(branch_index, code)
     if is_news:
         ksr.pv_set(noted, "1")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 
 import KSR
 
@@ -188,7 +188,12 @@ is_myself: Callable[[str], bool] = KSR.is_myself
 
 def from_ourselves() -> bool:
     """Whether the message was sent by one of our listeners: a call that Nightbell itself has placed."""
-    return bool(is_myself(f"sip:{source_address()}:{source_port()}"))
+    return _is_listener(source_address(), source_port())
+
+
+@lru_cache(maxsize=4096)
+def _is_listener(address: str, port: int) -> bool:
+    return bool(is_myself(f"sip:{address}:{port}"))
 
 
 # Replace the Request-URI.

@@ -63,9 +63,11 @@ class Entry(NamedTuple):
         Three REGISTERs after one push ring once, and one REGISTER sent three times does. A device that comes back by
         another flow lost the first INVITE, and a device that said nothing slept through it.
         """
+        if not self.flow:
+            return True
         rung_at, _, rung_by = self.flow.partition(_BY)
         at, _, by = flow.partition(_BY)
-        if not rung_at or rung_at != at:
+        if rung_at != at:
             return True
         if by and by == rung_by:
             return False  # the same REGISTER again: it is the network, or we, who are slow
@@ -124,11 +126,11 @@ def claim(value: str, flow: str, now: float) -> tuple[list[Entry], str]:
 
     Of those with a flow of their own it was rung before, and has to be rung anew.
     """
-    due, noted = [], []
+    due, lines = [], []
     for entry in read_entries(value):
         if entry.is_due(flow, now):
             due.append(entry)
-            noted.append(Entry(entry.transaction, entry.call, flow, now))
+            lines.append(f"{entry.transaction} {entry.call} {flow or _NOT_RUNG} {now:.3f}{_UNHEARD}")
         else:
-            noted.append(entry)
-    return due, write_entries(noted)
+            lines.append(_line(entry))
+    return due, _SEPARATOR.join(lines)
