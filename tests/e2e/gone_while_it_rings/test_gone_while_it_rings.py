@@ -118,7 +118,7 @@ async def test_a_fallback_that_is_gone_leaves_its_place_to_the_next_call(
     await stack.eventually(lambda: dora.id in (stack.table("line", aor) or ""), "Kamailio knows the fallback")
     alice = await scene.caller()
     outgoing = await alice.call(BOB)
-    await scene.story("fallback", "ringing")
+    await scene.story("fallback", "ringing", within=10.0)
     assert stack.table(TABLE_FALLBACK, aor)
     link.up = False
 

@@ -139,10 +139,23 @@ async def test_s4_an_update_is_refused_and_then_taken(talk: Talk, monkeypatch: p
     await talk.both_hear()
 
 
+async def let_offers_cross(talk: Talk) -> None:
+    """Both offer at once. Where one had its answer before the other left, nothing has crossed: it is undone, and tried again."""
+    sides = (talk.who, talk.other)
+    for _ in range(5):
+        replies = await asyncio.gather(*(side.hold() for side in sides))
+        if all(reply.status == 491 for reply in replies):
+            return
+        for side, reply in zip(sides, replies, strict=True):
+            assert reply.status in (200, 491)
+            if reply.status == 200:
+                assert (await side.resume()).status == 200
+    pytest.fail("the two offers have never met on their way")
+
+
 @pytest.mark.parametrize("talk", [EVERY[0], EVERY[2]], indirect=True)
 async def test_s4_both_offer_at_once_and_one_of_them_again(talk: Talk) -> None:
-    replies = await asyncio.gather(talk.who.hold(), talk.other.hold())
-    assert [reply.status for reply in replies] == [491, 491]
+    await let_offers_cross(talk)
     await talk.both_hear()
     assert (await talk.other.hold()).status == 200
     assert await talk.other.audio.silent()
