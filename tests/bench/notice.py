@@ -21,6 +21,7 @@ from tests.bench.edge import BenchError
 from tests.bench.figures import Figure, percentile
 from tests.bench.pair import PBX
 from tests.bench.population import Phone
+from tests.bench.priority import before_others
 from tests.bench.progress import Progress
 from tests.bench.sip import Address
 
@@ -42,7 +43,7 @@ def measure(home: Path, repository: Path, progress: Progress, scale: float) -> l
     progress.title(
         f"notice: {count * rounds} calls at {_RATE:g}/s to sleeping phones, through the whole product"
     )
-    with _stack(home / "whole", progress) as stack:
+    with before_others(), _stack(home / "whole", progress) as stack:
         progress.step(f"adding {count} people")
         called = _settle(stack, count)
         link = sip.udp(PBX)
