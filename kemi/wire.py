@@ -137,6 +137,10 @@ def _are_lists(items: list[Any]) -> bool:
     return {list}.issuperset(map(type, items))
 
 
+def _are_lists_of_texts(items: list[Any]) -> bool:
+    return _are_lists(items) and all(map(_are_texts, items))
+
+
 _KINDS = {
     kind.name: kind
     for kind in (
@@ -146,7 +150,7 @@ _KINDS = {
         _Kind("float", (int, float)),
         _Kind("list[str]", (list,), _are_texts),
         _Kind("list[list[Any]]", (list,), _are_lists),
-        _Kind("list[list[str]]", (list,), lambda items: _are_lists(items) and all(map(_are_texts, items))),
+        _Kind("list[list[str]]", (list,), _are_lists_of_texts),
         _Kind("list[LineDevice]", (list,), lambda items: all(map(_is_device, items))),
     )
 }
@@ -229,8 +233,11 @@ class RegisterEvent(Event):
     def from_dict(cls, raw: dict[str, Any]) -> RegisterEvent:
         """Build the event from parsed JSON; raises WireError, which does not show the tokens."""
         tokens = raw.get("tokens", [])
-        is_list = isinstance(tokens, list) and _are_lists(tokens) and all(map(_are_texts, tokens))
-        if not is_list or any(len(item) != len(Token._fields) for item in tokens):
+        if (
+            type(tokens) is not list
+            or not _are_lists_of_texts(tokens)
+            or any(len(item) != len(Token._fields) for item in tokens)
+        ):
             raise WireError("RegisterEvent.tokens: each is a list of five texts")
         return super().from_dict(raw)
 
