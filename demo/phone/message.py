@@ -103,6 +103,8 @@ class Recorded(NamedTuple):
         what = f"{self.status} ({self.method})" if self.status else self.method
         return f"{self.time:.3f} {arrow} {what} {self.message.headers.get('Call-ID', '')}"
 
+    __repr__ = __str__
+
 
 def new_token(octets: int = 8) -> str:
     """A fresh random token, for a tag, a Call-ID or a branch."""

@@ -90,7 +90,8 @@ async def test_an_sdes_device_is_never_offered_a_suite_that_does_not_encrypt(
         await assert_they_hear_each_other(outgoing, incoming)
 
         offered = [m for m in bob.phone.messages if m.direction == "in" and b"a=crypto:" in m.message.body]
-        assert len(offered) == 3
+        # The call, the hold, the resume. One that overtakes the ACK of the last is refused (491), and the PBX makes it again.
+        assert len(offered) >= 3
         suites = {
             suite for each in offered for suite in re.findall(rb"a=crypto:\d+ (\w+)", each.message.body)
         }
