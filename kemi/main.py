@@ -16,7 +16,7 @@ from pathlib import Path
 # called like one of the standard library would otherwise hide it.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from kemi import ksr, projection, router, settings  # noqa: E402
+from kemi import ksr, openssl, projection, router, settings  # noqa: E402
 from kemi.node import Node  # noqa: E402
 
 
@@ -33,6 +33,7 @@ class Handler:
 
     def child_init(self, rank: int) -> int:
         """Called in each process after the fork."""
+        openssl.forget_the_parents()
         self.node = Node.create(self._settings)
         gc.freeze()  # what is loaded stays: the collector need not walk it while a message waits
         if rank == 1:

@@ -103,7 +103,8 @@ class Recorded(NamedTuple):
         what = f"{self.status} ({self.method})" if self.status else self.method
         return f"{self.time:.3f} {arrow} {what} {self.message.headers.get('Call-ID', '')}"
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def new_token(octets: int = 8) -> str:

@@ -5,6 +5,8 @@ Nothing dies: Kamailio's processes are the same ones afterwards, and each of the
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -182,3 +184,25 @@ async def test_s12_the_next_call_works(scene: Scene, unharmed: Stack) -> None:
     incoming = await alice.incoming()
     await answered(outgoing, incoming)
     await hang_up(outgoing, incoming)
+
+
+async def test_s3_many_at_once_over_tls_hurt_nobody_else(unharmed: Stack) -> None:
+    """Of OpenSSL's data nothing is shared between workers: two that fail at once would free each other's (kemi/openssl.py)."""
+    tls = client_tls(unharmed.tls_ca)
+    at_once = asyncio.Semaphore(40)
+
+    async def attack(data: bytes) -> None:
+        # A handshake that does not end in time is the attacker's own affair.
+        with contextlib.suppress(ConnectionError):
+            async with at_once, await TcpSocket.open(unharmed.sip_address("tls"), tls) as attacker:
+                await attacker.send(data.replace(b"SIP/2.0/UDP", b"SIP/2.0/TLS"))
+
+    hostile = [*ANSWERED.values(), *DROPPED.values()] * 15
+    async with (
+        await TcpSocket.open(unharmed.sip_address("tls"), tls) as innocent,
+        asyncio.TaskGroup() as attacks,
+    ):
+        under_way = {attacks.create_task(attack(data)) for data in hostile}
+        while not all(task.done() for task in under_way):
+            ping = request("OPTIONS", REGISTRAR, source=innocent.source, protocol="TLS")
+            assert await innocent.answered_or_closed(ping) == "SIP/2.0 200 OK"
