@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -88,11 +89,14 @@ class SmallKamailio:
         """End it; SIGKILL for the sudden death of all its processes."""
         if self._process is None:
             return
-        if number is signal.SIGKILL:
-            self.send_signal(number)
-        else:
+        if number is not signal.SIGKILL:
             self._process.send_signal(number)
-        self._process.wait(timeout=10)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=5)
+        if self._process.poll() is None:
+            # Asked to end while it still starts processes, it may wait for the newest for a minute: the signal came too early there.
+            self.send_signal(signal.SIGKILL)
+            self._process.wait(timeout=10)
         self._process = None
 
     async def table(self, name: str, *keys: str) -> dict[str, str]:
