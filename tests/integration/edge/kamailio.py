@@ -94,7 +94,7 @@ class SmallKamailio:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=5)
         if self._process.poll() is None:
-            # Asked to end while it still starts processes, it may wait for the newest for a minute: the signal came too early there.
+            # Asked to end while it still forks, it may wait a minute for the newest process: the signal came too early there.
             self.send_signal(signal.SIGKILL)
             self._process.wait(timeout=10)
         self._process = None
