@@ -11,6 +11,7 @@ _SEPARATOR = "\n"
 _NOT_RUNG = "-"
 _UNHEARD = " 0"
 _BY = "#"
+_EARLY = " early"
 
 # A phone that is awake says at least 100 within this many seconds. One that said nothing and registers again by the same flow
 # had gone to sleep behind its binding: the INVITE it slept through must be sent anew.
@@ -98,9 +99,13 @@ def _line(entry: Entry) -> str:
 
 
 def with_entry(value: str, entry: Entry) -> str:
-    """Note a held call (once)."""
-    others = value and without_entry(value, entry.transaction)[0]
-    return f"{others}{_SEPARATOR}{_line(entry)}" if others else _line(entry)
+    """Note a held call (once); heard of it has the device also if with_heard came first."""
+    if value:
+        early = entry.transaction + _EARLY
+        if early in value.split(_SEPARATOR):
+            entry = entry._replace(heard=True)
+        value = without_entry(value, entry.transaction)[0]
+    return f"{value}{_SEPARATOR}{_line(entry)}" if value else _line(entry)
 
 
 def without_entry(value: str, transaction: str) -> tuple[str, bool]:
@@ -115,10 +120,21 @@ def without_entry(value: str, transaction: str) -> tuple[str, bool]:
 
 
 def with_heard(value: str, transaction: str) -> str:
-    """Note that the device has answered something for that call."""
-    if _SEPARATOR not in value:
-        return value[:-1] + "1" if value.startswith(transaction + " ") else value
-    return _SEPARATOR.join([with_heard(line, transaction) for line in value.split(_SEPARATOR)])
+    """Note that the device has answered something for that call.
+
+    It may do so before the call is noted under it, which happens after the INVITE has left.
+    """
+    name = transaction + " "
+    if _SEPARATOR not in value and value.startswith(name):
+        return value[:-1] + "1"
+    lines = value.split(_SEPARATOR) if value else []
+    for index, line in enumerate(lines):
+        if line.startswith(name):
+            lines[index] = line[:-1] + "1"
+            break
+    else:
+        lines.append(transaction + _EARLY)
+    return _SEPARATOR.join(lines)
 
 
 def claim(value: str, flow: str, now: float) -> tuple[list[Entry], str]:

@@ -406,6 +406,25 @@ def test_w4_a_device_that_said_100_is_not_rung_again(edge: Edge, monkeypatch: py
     assert invites(edge.register(ALICE)) == []
 
 
+def test_w4_nor_is_one_that_said_so_while_its_call_was_being_relayed(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge.with_person(ALICE)
+    edge.register(ALICE)
+
+    def in_another_worker() -> None:
+        (invite,) = invites(edge.kamailio.sent)
+        edge.answer(invite, 100, "Trying")
+
+    edge.kamailio.meanwhile("t_relay", in_another_worker)
+    edge.call_from_pbx()
+    monkeypatch.setattr(wake_rules, "SILENCE", 0.0)
+    assert invites(edge.register(ALICE)) == []
+    cancel(edge)
+    edge.kamailio.advance(4)
+    assert not replies(edge.register(ALICE))[-1].has("Nightbell-Call")
+
+
 def test_the_copy_of_a_binding_that_rings_anew_is_not_kept(
     edge: Edge, monkeypatch: pytest.MonkeyPatch
 ) -> None:

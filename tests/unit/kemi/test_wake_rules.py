@@ -93,6 +93,22 @@ def test_only_the_call_that_was_heard_of_is_noted_so() -> None:
     ]
 
 
+def test_w4_a_device_that_answers_before_its_call_is_noted_has_heard_of_it() -> None:
+    others = wake_rules.write_entries([Entry("1:2", "first")])
+    for before in ("", others):
+        value = wake_rules.with_heard(before, "3:4")
+        assert wake_rules.read_entries(value) == wake_rules.read_entries(before), "not to be rung for it yet"
+        value = wake_rules.with_entry(value, Entry("3:4", "second", FLOW, NOW))
+        assert wake_rules.read_entries(value)[-1] == Entry("3:4", "second", FLOW, NOW, heard=True)
+        assert wake_rules.without_entry(value, "3:4") == (before, False)
+
+
+def test_an_answer_that_comes_after_the_call_is_over_leaves_no_more_than_a_register_takes_away() -> None:
+    value = wake_rules.with_heard("", "1:2")
+    assert wake_rules.without_entry(value, "1:2") == ("", False)
+    assert wake_rules.claim(value, FLOW, NOW) == ([], "")
+
+
 def test_a_note_in_another_form_is_no_held_call() -> None:
     assert wake_rules.read_entries("") == []
     assert wake_rules.read_entries("1:2 call\n\n1:2 call - 0 0 more") == []
