@@ -11,6 +11,7 @@ from demo.stack import DemoDevice, Stack
 
 _MODULES = Path("/usr/lib/baresip/modules")
 # aubridge with one name on both sides: what comes in goes out again, unless a ringback tone has taken the name first.
+# Without a jitter buffer: that of 1.0.0 drops all of a new SSRC when it has seen no more than a few packets of the last.
 _CONFIG = """\
 net_interface {address}
 sip_listen {address}:0
@@ -20,6 +21,7 @@ audio_player aubridge,echo
 audio_source aubridge,echo
 audio_alert aubridge,alert
 ringback_disabled yes
+jitter_buffer_delay 0-0
 module stdio.so
 module g711.so
 module srtp.so
