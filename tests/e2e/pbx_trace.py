@@ -55,8 +55,15 @@ class PbxTrace:
         self._begin = stack.pbx.log.stat().st_size
 
     def messages(self, direction: str, method: str, status: int = 0) -> list[Seen]:
-        """Requests, or responses of a status, oldest first; directions are the PBX's (``in``: from Nightbell)."""
-        return [s for s in self.all() if (s.direction, s.method, s.status) == (direction, method, status)]
+        """Requests, or responses of a status, oldest first; directions are the PBX's (``in``: from Nightbell).
+
+        What comes again, byte for byte, is a retransmission, as a slow machine brings them, and counts once.
+        """
+        found: dict[str, Seen] = {}
+        for seen in self.all():
+            if (seen.direction, seen.method, seen.status) == (direction, method, status):
+                found.setdefault(seen.text.strip(), seen)
+        return list(found.values())
 
     async def wait_for(self, direction: str, method: str, status: int = 0, within: float = 5.0) -> Seen:
         """The first such message, once it is there."""
