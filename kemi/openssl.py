@@ -11,25 +11,17 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 _KEYS = 1024  # PTHREAD_KEYS_MAX of glibc
 
 
-class Span(NamedTuple):
-    """Addresses from ``begin`` up to, not with, ``end``."""
-
-    begin: int
-    end: int
-
-
-def shared(maps: Iterable[str]) -> Iterator[Span]:
-    """The mappings that are shared with other processes, of the lines of /proc/PID/maps (proc(5))."""
+def shared(maps: Iterable[str]) -> Iterator[range]:
+    """The addresses that are shared with other processes, of the lines of /proc/PID/maps (proc(5))."""
     for line in maps:
         addresses, permissions = line.split(maxsplit=2)[:2]
         if permissions.endswith("s"):
             begin, _, end = addresses.partition("-")
-            yield Span(int(begin, 16), int(end, 16))
+            yield range(int(begin, 16), int(end, 16))
 
 
 def forget_the_parents() -> int:
@@ -46,7 +38,7 @@ def forget_the_parents() -> int:
     forgotten = 0
     for key in range(_KEYS):
         value = library.pthread_getspecific(key) or 0
-        if any(begin <= value < end for begin, end in spans):
+        if any(value in span for span in spans):
             library.pthread_setspecific(key, None)
             forgotten += 1
     return forgotten

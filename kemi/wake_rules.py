@@ -11,7 +11,7 @@ _SEPARATOR = "\n"
 _NOT_RUNG = "-"
 _UNHEARD = " 0"
 _BY = "#"
-_EARLY = " early"
+_EARLY = " 1"  # after its transaction, all that is noted of a call that was heard of before it was noted
 
 # A phone that is awake says at least 100 within this many seconds. One that said nothing and registers again by the same flow
 # had gone to sleep behind its binding: the INVITE it slept through must be sent anew.
@@ -101,8 +101,7 @@ def _line(entry: Entry) -> str:
 def with_entry(value: str, entry: Entry) -> str:
     """Note a held call (once); heard of it has the device also if with_heard came first."""
     if value:
-        early = entry.transaction + _EARLY
-        if early in value.split(_SEPARATOR):
+        if entry.transaction + _EARLY in value.split(_SEPARATOR):
             entry = entry._replace(heard=True)
         value = without_entry(value, entry.transaction)[0]
     return f"{value}{_SEPARATOR}{_line(entry)}" if value else _line(entry)
@@ -124,12 +123,9 @@ def with_heard(value: str, transaction: str) -> str:
 
     It may do so before the call is noted under it, which happens after the INVITE has left.
     """
-    name = transaction + " "
-    if _SEPARATOR not in value and value.startswith(name):
-        return value[:-1] + "1"
     lines = value.split(_SEPARATOR) if value else []
     for index, line in enumerate(lines):
-        if line.startswith(name):
+        if line.startswith(transaction + " "):
             lines[index] = line[:-1] + "1"
             break
     else:

@@ -192,7 +192,7 @@ async def test_s3_many_at_once_over_tls_hurt_nobody_else(unharmed: Stack) -> Non
     at_once = asyncio.Semaphore(40)
 
     async def attack(data: bytes) -> None:
-        # A handshake that does not end in time is the attacker's own affair.
+        # Whose handshake is reset has nothing to complain of.
         with contextlib.suppress(ConnectionError):
             async with at_once, await TcpSocket.open(unharmed.sip_address("tls"), tls) as attacker:
                 await attacker.send(data.replace(b"SIP/2.0/UDP", b"SIP/2.0/TLS"))

@@ -30,8 +30,8 @@ def key() -> Iterator[int]:
     LIBC.pthread_key_delete(made)
 
 
-def test_shared_mappings_are_found() -> None:
-    assert list(openssl.shared(MAPS.splitlines())) == [(0x7FB6EFC00000, 0x7FB733C00000)]
+def test_shared_memory_is_found() -> None:
+    assert list(openssl.shared(MAPS.splitlines())) == [range(0x7FB6EFC00000, 0x7FB733C00000)]
 
 
 def test_a_value_in_shared_memory_is_forgotten(key: int) -> None:

@@ -96,7 +96,7 @@ def test_only_the_call_that_was_heard_of_is_noted_so() -> None:
 def test_w4_a_device_that_answers_before_its_call_is_noted_has_heard_of_it() -> None:
     others = wake_rules.write_entries([Entry("1:2", "first")])
     for before in ("", others):
-        value = wake_rules.with_heard(before, "3:4")
+        value = wake_rules.with_heard(wake_rules.with_heard(before, "3:4"), "3:4")  # by two of its contacts
         assert wake_rules.read_entries(value) == wake_rules.read_entries(before), "not to be rung for it yet"
         value = wake_rules.with_entry(value, Entry("3:4", "second", FLOW, NOW))
         assert wake_rules.read_entries(value)[-1] == Entry("3:4", "second", FLOW, NOW, heard=True)
