@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from control.domain.story import Story
 from control.services import journal
 from demo.phone import Call, IncomingCall, OutgoingCall, Phone, PushReceiver
@@ -207,3 +209,11 @@ async def hang_up(outgoing: OutgoingCall, incoming: IncomingCall) -> None:
     assert reply.status == 200
     end = await incoming.ended()
     assert end.cause == "bye"
+
+
+def about(wait: float) -> Any:
+    """To compare with what a wait of so many seconds has taken, as Kamailio times it.
+
+    Every 5 s its clock makes up, in one jump, for the ticks that a busy machine cost it: a timer may also end early.
+    """
+    return pytest.approx(wait, abs=0.5)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from control.edge import media_figures
 from control.host import ng
 from control.services import people
 from demo.phone import Call, Phone, Recorded
@@ -17,7 +20,7 @@ from tests.e2e.keys.desk_phone import EventAudio, EventPhone
 from tests.e2e.keys.keypad import KeypadPhone, OpusKeypadPhone
 from tests.e2e.pbx_setup import pbx_numbers, pbx_set
 from tests.e2e.pbx_trace import PbxTrace
-from tests.e2e.relay import calls_of
+from tests.e2e.relay import calls_of, nothing_relayed
 from tests.e2e.scene import BOB, Scene
 
 LISTENS, PRESSES = "692", "693"
@@ -52,12 +55,27 @@ async def inform(
     return await send_in_dialog(phone, call, "INFO", typed, body=body.encode())
 
 
+def asked(stack: Stack) -> list[dict[str, Any]]:
+    """What rtpengine says of its calls."""
+    (relay,) = stack.settings.rtpengine
+    return [ng.ask(relay.control, relay.ng_port, "query", {"call-id": call}) for call in calls_of(relay)]
+
+
 def transcoded(stack: Stack) -> int:
     """How many streams rtpengine transcodes since they were described."""
-    (relay,) = stack.settings.rtpengine
-    calls = (ng.ask(relay.control, relay.ng_port, "query", {"call-id": call}) for call in calls_of(relay))
-    medias = [media for call in calls for tag in call["tags"].values() for media in tag["medias"]]
+    medias = [media for call in asked(stack) for tag in call["tags"].values() for media in tag["medias"]]
     return sum("transcoding" in media["flags"] for media in medias)
+
+
+async def device_speaks(stack: Stack) -> None:
+    """Wait until audio of the device has come, in whose place events can be put; the PBX sends none while it reads keys."""
+
+    def speaks() -> bool:
+        return any(
+            media_figures.sends(call, tag, time.time()) for call in asked(stack) for tag in call["tags"]
+        )
+
+    await stack.eventually(speaks, "the device's audio reaches rtpengine", 10.0)
 
 
 def read_by_pbx(stack: Stack) -> list[str]:
@@ -79,6 +97,7 @@ async def test_keys_by_info_reach_the_pbx_as_events(
     before = read_by_pbx(scene.stack)
     call = await bob.phone.call(LISTENS)
     await call.answered()
+    await device_speaks(scene.stack)
     assert bool(transcoded(scene.stack)) == (kind is OpusKeypadPhone), "before a key is pressed"
     assert await press(bob.phone, call, "17*0355#") == [200] * 8
     await pbx_reads(scene, "17*0355", before)
@@ -98,6 +117,7 @@ async def test_so_they_do_in_a_call_from_the_pbx(
     scene.stack.pbx.cli(f"channel originate PJSIP/{BOB} extension {LISTENS}@internal")
     call = await bob.phone.incoming()
     await call.answered()
+    await device_speaks(scene.stack)
     assert await press(bob.phone, call, "9#") == [200] * 2
     await pbx_reads(scene, "9", before)
     assert pbx_trace.messages("in", "INFO") == [], "they came as events"
@@ -128,15 +148,18 @@ async def test_a_device_without_events_reaches_a_pbx_that_is_to_get_events(
     before = read_by_pbx(scene.stack)
     call = await bob.phone.call(LISTENS)
     await call.answered()
+    await device_speaks(scene.stack)
     assert transcoded(scene.stack) > 0, "a device without events needs it"
     assert await press(bob.phone, call, "17#") == [200] * 3
     await pbx_reads(scene, "17", before)
     call.audio.send_tone(440)
     assert await call.audio.heard(440)
     await call.hangup()
+    await nothing_relayed(scene.stack)
     scene.stack.pbx.cli(f"channel originate PJSIP/{BOB} extension {LISTENS}@internal")
     called = await bob.phone.incoming()
     await called.answered()
+    await device_speaks(scene.stack)
     assert await press(bob.phone, called, "42#") == [200] * 3
     await pbx_reads(scene, "42", [*before, "17"])
     assert pbx_trace.messages("in", "INFO") == [], "they came as events"
@@ -152,6 +175,7 @@ async def test_a_device_with_events_is_not_transcoded_for_a_pbx_that_is_to_get_e
     scene.stack.pbx.cli(f"channel originate PJSIP/{BOB} extension {LISTENS}@internal")
     call = await bob.phone.incoming()
     await call.answered()
+    await device_speaks(scene.stack)
     assert transcoded(scene.stack) == 0
     assert await press(bob.phone, call, "42#") == [200] * 3
     await pbx_reads(scene, "42", before)
