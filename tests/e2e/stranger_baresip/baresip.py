@@ -66,7 +66,10 @@ class Baresip:
             (folder / name).write_text(text, encoding="utf-8")
 
     async def start(self, *commands: str) -> None:
-        """Start it; it registers at once, and does these commands of its own, such as ``/dial 600``."""
+        """Start it; it registers at once, and does these commands of its own, such as ``/dial sip:600@pbx.test``.
+
+        Before it is registered 1.1.0 dials nothing shorter.
+        """
         told = [argument for command in commands for argument in ("-e", command)]
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(

@@ -46,7 +46,7 @@ async def test_s1_a_strangers_phone_calls_out(scene: Scene, tmp_path: Path, tran
     await scene.extension()
     device, alice = await stack.add_device("softphone", "bob"), await scene.caller()
     async with Baresip(tmp_path, stack, device, transport) as baresip:
-        await baresip.start(f"/dial {ALICE}")
+        await baresip.start(f"/dial sip:{ALICE}@{device.domain}")
 
         call = await alice.incoming()
         await call.answered()
@@ -62,7 +62,7 @@ async def test_a_strangers_phone_hangs_up(scene: Scene, tmp_path: Path) -> None:
     await scene.extension()
     device, alice = await stack.add_device("softphone", "bob"), await scene.caller()
     async with Baresip(tmp_path, stack, device) as baresip:
-        await baresip.start(f"/dial {ALICE}")
+        await baresip.start(f"/dial sip:{ALICE}@{device.domain}")
         call = await alice.incoming()
         await call.answered()
 
@@ -97,7 +97,7 @@ async def test_a_strangers_phone_encrypts_by_sdes_over_tls(
     device = await stack.add_device("desk phone", "bob", media="sdes")
     alice = await scene.caller()
     async with Baresip(tmp_path, stack, device, "tls", encryption="srtp-mand") as baresip:
-        await baresip.start(*([f"/dial {ALICE}"] if direction == "out" else []))
+        await baresip.start(*([f"/dial sip:{ALICE}@{device.domain}"] if direction == "out" else []))
         call: Call
         if direction == "out":
             call = await alice.incoming()
