@@ -45,6 +45,17 @@ class Talk:
         return len([m for m in requests if m.direction == "in" and "tag=" in m.message.headers["To"]])
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_kind_of_bridge(running_stack: Stack) -> Iterator[None]:
+    """Asterisk joins the streams of two channels below its bridge, and on a busy machine it misses a hold there at times.
+
+    Who has put the other on hold then goes on hearing him, without Nightbell having a part in it.
+    """
+    running_stack.pbx.cli("module unload bridge_native_rtp.so")
+    yield
+    running_stack.pbx.cli("module load bridge_native_rtp.so")
+
+
 @pytest.fixture
 def passing_on(stack: Stack) -> Iterator[None]:
     """A PBX that plays no music itself, and sends a re-INVITE instead. It looks at its settings when a call begins."""
@@ -65,12 +76,6 @@ async def talk(scene: Scene, request: pytest.FixtureRequest) -> AsyncIterator[Ta
         incoming = await alice.incoming()
     await answered(outgoing, incoming)
     await assert_they_hear_each_other(outgoing, incoming)
-    # Asterisk moves each call to another kind of bridge soon after the answer. A hold that comes just before gets lost there:
-    # who has put the other on hold goes on hearing him. No finger is so fast.
-    await scene.stack.eventually(
-        lambda: "native_rtp" in scene.stack.pbx.cli("bridge show all"),
-        "the PBX's bridge is the one that lasts",
-    )
     if request.param == "inbound":
         yield Talk(incoming, outgoing, bob.phone, CALLEE_TONE, CALLER_TONE)
     else:
