@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from control.host import ng
 from control.settings import RtpengineSettings
 from demo.stack import Stack
@@ -18,6 +20,11 @@ def calls_of(relay: RtpengineSettings) -> list[str]:
     """The SIP Call-IDs of the calls that this rtpengine keeps ports for."""
     calls: list[str] = ng.ask(relay.control, relay.ng_port, "list")["calls"]
     return calls
+
+
+def told_of_calls(relay: RtpengineSettings) -> list[dict[str, Any]]:
+    """What this rtpengine says of each call that it keeps ports for: its answers to ``query``."""
+    return [ng.ask(relay.control, relay.ng_port, "query", {"call-id": call}) for call in calls_of(relay)]
 
 
 async def nothing_relayed(stack: Stack, within: float = 2.0) -> None:

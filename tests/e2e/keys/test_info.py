@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from control.edge import media_figures
-from control.host import ng
 from control.services import people
 from demo.phone import Call, Phone, Recorded
 from demo.stack import Stack
@@ -20,7 +19,7 @@ from tests.e2e.keys.desk_phone import EventAudio, EventPhone
 from tests.e2e.keys.keypad import KeypadPhone, OpusKeypadPhone
 from tests.e2e.pbx_setup import pbx_numbers, pbx_set
 from tests.e2e.pbx_trace import PbxTrace
-from tests.e2e.relay import calls_of, nothing_relayed
+from tests.e2e.relay import nothing_relayed, told_of_calls
 from tests.e2e.scene import BOB, Scene
 
 LISTENS, PRESSES = "692", "693"
@@ -58,7 +57,7 @@ async def inform(
 def asked(stack: Stack) -> list[dict[str, Any]]:
     """What rtpengine says of its calls."""
     (relay,) = stack.settings.rtpengine
-    return [ng.ask(relay.control, relay.ng_port, "query", {"call-id": call}) for call in calls_of(relay)]
+    return told_of_calls(relay)
 
 
 def transcoded(stack: Stack) -> int:

@@ -204,7 +204,7 @@ async def test_s3_many_at_once_over_tls_hurt_nobody_else(unharmed: Stack) -> Non
     ):
 
         async def both_are_answered() -> None:
-            for innocent in (one, another):  # each at a worker of its own
+            for innocent in (one, another):  # Kamailio gives new connections to its workers in turn
                 ping = request("OPTIONS", REGISTRAR, source=innocent.source, protocol="TLS")
                 # Line ends are answered one by one, to a peer that has gone too, which takes a worker seconds.
                 assert await innocent.answered_or_closed(ping, within=15.0) == "SIP/2.0 200 OK"

@@ -7,14 +7,13 @@ from collections.abc import Callable
 import pytest
 from sipmessage import Request
 
-from control.host import ng
 from demo.phone import Answer, IncomingCall, OutgoingCall, Phone
 from demo.phone.call import Call
 from demo.phone.core import Core
 from demo.phone.rtp import Audio
 from demo.phone.server_transaction import ServerTransaction
 from tests.e2e.media_attacks.attacker import TONE, Attacker, client_hello, media_ports, speech
-from tests.e2e.relay import calls_of, nothing_relayed
+from tests.e2e.relay import nothing_relayed, told_of_calls
 from tests.e2e.scene import ALICE, BOB, Scene, answered, assert_they_hear_each_other, hang_up
 from tests.fixtures.sdes import SdesPhone
 from tests.fixtures.webrtc import WebRtcPhone
@@ -53,11 +52,11 @@ def every_port(scene: Scene, packet: Callable[[], bytes] | None = None) -> Attac
     relay = scene.stack.settings.rtpengine[0]
 
     def ports() -> list[int]:
-        queries = [
-            ng.ask(relay.control, relay.ng_port, "query", {"call-id": call}) for call in calls_of(relay)
-        ]
         medias = [
-            media for query in queries for tag in query.get("tags", {}).values() for media in tag["medias"]
+            media
+            for call in told_of_calls(relay)
+            for tag in call.get("tags", {}).values()
+            for media in tag["medias"]
         ]
         return [stream["local port"] for media in medias for stream in media["streams"]]
 
@@ -136,8 +135,8 @@ async def test_foreign_rtp_once_it_is_learned_where_a_device_behind_nat_is(scene
     relay = scene.stack.settings.rtpengine[0]
 
     def learned() -> bool:
-        (call,) = calls_of(relay)
-        tags = ng.ask(relay.control, relay.ng_port, "query", {"call-id": call})["tags"]
+        (call,) = told_of_calls(relay)
+        tags = call["tags"]
         streams = [media["streams"][0] for tag in tags.values() for media in tag["medias"]]
         return all("confirmed" in stream["flags"] for stream in streams)
 
