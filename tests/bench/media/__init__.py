@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ class _Kind:
 
 _G711 = _Kind("media.calls_per_core_g711", "PCMA to PCMA", 200, transcoded=False)
 _TRANSCODED = _Kind("media.calls_per_core_transcoded", "PCMA to Opus", 40, transcoded=True)
-_ROUNDS = 4
+_ROUNDS = 8
 _SECONDS = 3.0  # of audio in a round
 
 
@@ -59,13 +58,14 @@ def _calls_per_core(kind: _Kind, home: Path, repository: Path, progress: Progres
     with _prepared(kind, home, repository, count) as (edge, ours, bare, sender):
         for number in range(_ROUNDS + 1):
             progress.step(f"round {number} of {_ROUNDS}" if number else "warming up")
-            used = []
-            for name, relay in (("ours", ours), ("bare", bare)):
-                before = sides.cpu_of(relay.process)
-                relay.check(sender.send(name, seconds), count, kind.transcoded)
-                used.append(sides.cpu_of(relay.process) - before)
+            before = [sides.cpu_of(relay.process) for relay in (ours, bare)]
+            sent = sender.send(seconds)
+            after = [sides.cpu_of(relay.process) for relay in (ours, bare)]
+            for relay, packets in zip((ours, bare), sent, strict=True):
+                relay.check(packets, count, kind.transcoded)
             if number:
-                pairs.append((count * seconds / used[0], count * seconds / used[1]))
+                carried = [count * seconds / (b - a) for a, b in zip(before, after, strict=True)]
+                pairs.append((carried[0], carried[1]))
         edge.check()
     return against(kind.figure, "calls", PEER, pairs, GOAL, more=True)
 
@@ -116,11 +116,11 @@ def _prepared(
             from_device = Stream(sample.from_device, sample.device_type, payloads, step)
             rtp.record(device, from_device, pbx, describe.PCMA_TYPE)
 
-        def streams(ends: list[Ends]) -> list[tuple[socket.socket, list[Stream]]]:
+        def streams(ends: list[Ends]) -> rtp.Load:
             from_device = [Stream(e.from_device, e.device_type, payloads, step) for e in ends]
             return [(pbx, [_from_pbx(each) for each in ends]), (device, from_device)]
 
-        sender = stack.enter_context(closing(Sender({"ours": streams(mine), "bare": streams(theirs)})))
+        sender = stack.enter_context(closing(Sender((streams(mine), streams(theirs)))))
         edge.measure_idle()
         yield edge, ours, bare, sender
 

@@ -33,6 +33,9 @@ class Stream:
     step: int = SAMPLES
 
 
+Load = Sequence[tuple[socket.socket, Sequence[Stream]]]  # from each socket, its streams
+
+
 def record(
     sender: socket.socket, stream: Stream, listener: socket.socket, payload_type: int, count: int = 50
 ) -> tuple[bytes, ...]:
@@ -54,23 +57,23 @@ def record(
 
 
 class Sender:
-    """A process that sends sets of streams, one set at a time. Close it."""
+    """A process that sends several loads at once. Close it."""
 
-    def __init__(self, sets: dict[str, list[tuple[socket.socket, list[Stream]]]]) -> None:
+    def __init__(self, loads: Sequence[Load]) -> None:
         context = multiprocessing.get_context("fork")
         self._ours, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, sets), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, loads), daemon=True)
         self._process.start()
 
-    def send(self, name: str, seconds: float) -> int:
-        """Send that set for so long; how many packets that were. Raises BenchError when it did not keep up."""
-        self._ours.send((name, seconds))
+    def send(self, seconds: float) -> list[int]:
+        """Send for so long; how many packets of each load. Raises BenchError when it did not keep up."""
+        self._ours.send(seconds)
         if not self._ours.poll(seconds * 3 + 5):
             raise BenchError("the process that sends RTP does not answer")
         sent, late = self._ours.recv()
         if late > 0.2:
             raise BenchError(f"the machine is too busy to send RTP: {late:.2f} s late after {seconds:g} s")
-        return int(sent)
+        return list(sent)
 
     def close(self) -> None:
         """End the process."""
@@ -79,19 +82,21 @@ class Sender:
         self._ours.close()
 
 
-def _serve(door: Connection, sets: dict[str, list[tuple[socket.socket, list[Stream]]]]) -> None:
+def _serve(door: Connection, loads: Sequence[Load]) -> None:
     number = 0
     while True:
-        name, seconds = door.recv()
-        due, sent = time.monotonic(), 0
-        for _ in range(int(seconds / PACKET_S)):
+        seconds = door.recv()
+        due, packets = time.monotonic(), int(seconds / PACKET_S)
+        for _ in range(packets):
             number += 1
-            for link, streams in sets[name]:
-                for source, stream in enumerate(streams, 1):
-                    link.sendto(packet(stream, number, source), stream.to)
-                sent += len(streams)
+            # Neither is always the one that finds the machine at rest.
+            for load in loads if number % 2 else reversed(loads):
+                for link, streams in load:
+                    for source, stream in enumerate(streams, 1):
+                        link.sendto(packet(stream, number, source), stream.to)
             due += PACKET_S
             time.sleep(max(0.0, due - time.monotonic()))
+        sent = [packets * sum(len(streams) for _, streams in load) for load in loads]
         door.send((sent, time.monotonic() - due))
 
 
