@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import re
 import secrets
 import ssl
@@ -15,6 +16,7 @@ from demo.phone.message import parse
 
 _FINAL = re.compile(rb"SIP/2\.0 ([2-6]\d\d) ")
 STRANGER = "127.0.7.13"  # an address that is no PBX's
+_STRANGERS = itertools.cycle(f"127.0.7.{number}" for number in range(14, 255))
 
 
 def request(
@@ -126,10 +128,17 @@ class TcpSocket:
 
     @classmethod
     async def open(cls, server: tuple[str, int], tls: ssl.SSLContext | None = None) -> TcpSocket:
-        """Connect from the stranger's address."""
+        """Connect from an address of its own.
+
+        What Kamailio still has for a connection that has gone reaches whoever has its address and port now.
+        """
         host, port = server
         reader, writer = await asyncio.open_connection(
-            host, port, local_addr=(STRANGER, 0), ssl=tls, server_hostname="nightbell.test" if tls else None
+            host,
+            port,
+            local_addr=(next(_STRANGERS), 0),
+            ssl=tls,
+            server_hostname="nightbell.test" if tls else None,
         )
         return cls(reader, writer)
 
