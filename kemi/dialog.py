@@ -87,7 +87,7 @@ def _pass_on(node: Node, mark: Mark, first: str, method: str) -> int:
         ksr.reply(488, "Not Acceptable Here")
         return 1
     if method == "BYE" and part is not _Part.STRAY:
-        node.events.call(mark.call, "bye")
+        node.events.call(mark.call, "device-bye" if from_device else "bye")
         if part is _Part.END:
             _tell_of_media(node, mark)
     if sleeper:

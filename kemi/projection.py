@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from kemi import ksr, wire
 from kemi.settings import SettingsError
@@ -55,19 +55,19 @@ class Kept:
     def __init__(self, path: str) -> None:
         self._path = path
         self._database: sqlite3.Connection | None = None
+        self._open = ExitStack()
 
     def __enter__(self) -> Kept:
         if self._path:
             try:
-                database = _open(self._path)
+                database = self._open.enter_context(closing(_open(self._path)))
                 self._database = database if _has(database, wire.TABLE_UPSTREAM) else None
             except sqlite3.Error as error:
                 ksr.log_error(f"{self._path}: {error}; every connection is registered anew")
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._database is not None:
-            self._database.close()
+        self._open.close()
 
     def upstream(self, connection: str) -> str:
         """The UpstreamDoc of a connection, as JSON, ``""`` when there is none."""

@@ -333,7 +333,8 @@ CALL_STEPS = (
     "answered",  # 2xx
     "cancelled",  # the caller gave up
     "failed",  # a final reply >= 300 went to the caller
-    "bye",  # the call was ended by either side
+    "bye",  # the other side ended the call; or Nightbell did, and ``reason`` says why
+    "device-bye",  # the device ended it
     "message-in",  # a MESSAGE arrived, from the PBX (direction in) or from a device (out)
     "message-out",  # it left towards a device, or towards the PBX
     "delivered",  # 2xx: a device, or the PBX, has it

@@ -113,6 +113,7 @@ def read_cursor(text: str) -> tuple[float, str]:
 
 
 _TOLD_ONCE = ("direction", "connection", "aor", "caller", "callee", "sip_call_id")
+HANG_UPS = ("bye", "device-bye")  # steps that end a call that was answered
 _OF_MESSAGES = ("message-in", "message-out", "delivered")
 
 
@@ -144,7 +145,7 @@ def _absorb(head: CallHead, step: Step) -> CallHead:
         return replace(
             head, outcome="answered", code=step.code or 200, reason="", answered_at=first, ended_at=ended
         )
-    if step.step == "bye":
+    if step.step in HANG_UPS:
         return replace(head, ended_at=max(head.ended_at, step.at))
     if step.step == "cancelled" and head.outcome != "answered":
         return replace(

@@ -103,11 +103,13 @@ def _failed(step: Step, out: bool) -> Phrase:
 
 
 def _bye(step: Step, out: bool) -> Phrase:
-    if step.device:
-        return Phrase("The phone hung up", Part.DEVICE, Part.PBX, _reply(step) or "BYE")
     if step.reason:
         return Phrase("Nightbell hung up", Part.NIGHTBELL, Part.NIGHTBELL, step.reason, Mood.BAD)
-    return Phrase("They hung up", Part.NIGHTBELL, Part.NIGHTBELL, _reply(step) or "BYE")
+    return Phrase("The other side hung up", Part.PBX, Part.DEVICE, "BYE")
+
+
+def _device_bye(step: Step, out: bool) -> Phrase:
+    return Phrase("The phone hung up", Part.DEVICE, Part.PBX, "BYE")
 
 
 def _message_in(step: Step, out: bool) -> Phrase:
@@ -213,6 +215,7 @@ _PHRASES: dict[str, Callable[[Step, bool], Phrase]] = {
     "cancelled": _cancelled,
     "failed": _failed,
     "bye": _bye,
+    "device-bye": _device_bye,
     "message-in": _message_in,
     "message-out": _message_out,
     "delivered": _delivered,

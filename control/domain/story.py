@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from control.domain.journal import IN, MESSAGE, OUT, CallHead, Step
+from control.domain.journal import HANG_UPS, IN, MESSAGE, OUT, CallHead, Step
 from control.domain.phrases import Mood, Part, phrase
 from control.domain.quality import Audio, Quality, Verdict, judge
 
@@ -121,8 +121,9 @@ def tell(head: CallHead, steps: Iterable[Step], quality: Quality | None = None) 
     ordered = sorted(steps, key=lambda step: step.at)
     direction = head.direction or IN
     devices = list(dict.fromkeys(step.device for step in ordered if step.device))
-    # A step that does not name its device is of the only one there is, or of the one that calls.
-    implied = devices[0] if len(devices) == 1 or (devices and direction == OUT) else ""
+    # A step that does not name its device is of the one that answered, the only one there is, or the one that calls.
+    answered = next((step.device for step in ordered if step.step == "answered"), "")
+    implied = answered or (devices[0] if len(devices) == 1 or (devices and direction == OUT) else "")
     beats: list[Beat] = []
     for number, step in enumerate(ordered, 1):
         said = phrase(step, direction)
@@ -166,7 +167,7 @@ def _spans(beats: list[Beat]) -> Iterable[Span]:
         first.setdefault(beat.step.step, beat)
     opening = beats[0] if beats else None
     pushed, out, answered = first.get("push-sent"), first.get("invite-out"), first.get("answered")
-    final = next((b for b in beats if b.step.step in ("delivered", "cancelled", "failed", "bye")), None)
+    final = next((b for b in beats if b.step.step in ("delivered", "cancelled", "failed", *HANG_UPS)), None)
     request = first.get("request-held")
     if request is not None and pushed is not None and pushed.number > request.number:
         opening = request  # the call itself was held for nobody

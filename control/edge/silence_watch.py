@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from control.domain.journal import Step
+from control.domain.journal import HANG_UPS, Step
 from control.domain.quality import Obstacle, Side
 from control.edge import media_figures
 from control.edge.errors import MediaRelayError, RelayRefusedError
@@ -90,7 +90,7 @@ class SilenceWatch:
             if call is not None:
                 call.since = self._clock()
                 call.device = call.device or event.device
-        elif event.step in ("bye", "cancelled", "failed"):
+        elif event.step in (*HANG_UPS, "cancelled", "failed"):
             self._calls.pop(event.call, None)
 
     async def run(self) -> None:

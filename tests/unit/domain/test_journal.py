@@ -36,6 +36,7 @@ TWO_ANSWER = [
     ("steps", "outcome", "code", "answered_at", "ended_at"),
     [
         (ANSWERED, "answered", 200, 1002.0, 1009.0),
+        ([*ANSWERED[:-1], step(9000, "device-bye")], "answered", 200, 1002.0, 1009.0),
         (CANCELLED, "cancelled", 487, 0.0, 1000.9),
         (DEADLINE, "failed", 480, 0.0, 1020.001),
         (TWO_ANSWER, "answered", 200, 1000.5, 0.0),

@@ -55,10 +55,28 @@ def test_u2_a_woken_call_reads_as_a_story() -> None:
         "The call went to the phone",
         "The phone rings",
         "Answered",
-        "They hung up",
+        "The other side hung up",
     ]
     assert [actor.title for actor in told.actors] == ["PBX", "Nightbell", "Apple (APNs)", PHONE]
     assert title(told.head) == "1001 → alice"
+
+
+@pytest.mark.parametrize(
+    ("last", "words", "who"),
+    [
+        ("bye", "The other side hung up", ("PBX", PHONE)),
+        ("device-bye", "The phone hung up", (PHONE, "PBX")),
+    ],
+)
+def test_u2_it_says_who_hung_up(last: str, words: str, who: tuple[str, str]) -> None:
+    beat = story([*WOKEN[:-1], step(12, "invite-out", DESK), step(18950, last)]).beats[-1]
+    assert (beat.words, (beat.source.title, beat.target.title)) == (words, who)
+
+
+def test_u2_nightbell_says_why_it_hung_up() -> None:
+    beat = story([*WOKEN[:-1], step(18950, "bye", reason="no audio from either side for 60 s")]).beats[-1]
+    assert (beat.words, beat.source.title) == ("Nightbell hung up", "Nightbell")
+    assert beat.detail == "no audio from either side for 60 s"
 
 
 def test_spans_are_what_is_worth_seeing() -> None:

@@ -47,7 +47,7 @@ def test_a_bye_is_passed_on_and_ends_media_and_journal(edge: Edge) -> None:
     (bye,) = requests(in_dialog(edge, "BYE", route(edge)), "BYE")
     assert (bye.to, bye.message.has("Route")) == (ALICE.contact, False)
     assert commands(edge) == ["delete"]
-    assert [(e.call, e.step) for e in edge.events_of(wire.CallEvent)] == [(CALL, "bye")]
+    assert [(e.call, e.step) for e in edge.events_of(wire.CallEvent)] == [(CALL, "device-bye")]
     assert codes(edge.answer(bye, 200, "OK")) == [200]
 
 
@@ -66,6 +66,12 @@ def test_when_the_pbx_hangs_up_the_sides_are_the_other_way_round(edge: Edge) -> 
     in_dialog(edge, "BYE", route(edge, caller="t1"))  # the PBX had called, and it is its From-tag in this BYE
     (told,) = edge.events_of(wire.MediaEndEvent)
     assert (told.pbx_tag, told.device_tag) == ("t1", "theirs")
+
+
+def test_the_journal_is_told_which_side_hung_up(edge: Edge) -> None:
+    for caller in ("t1", "theirs"):  # the call is the PBX's: a BYE of its caller's tag is the PBX's
+        in_dialog(edge, "BYE", route(edge, caller=caller))
+    assert [e.step for e in edge.events_of(wire.CallEvent)] == ["bye", "device-bye"]
 
 
 def test_a_direct_call_has_no_media_to_end(edge: Edge) -> None:
