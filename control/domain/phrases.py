@@ -105,11 +105,12 @@ def _failed(step: Step, out: bool) -> Phrase:
 def _bye(step: Step, out: bool) -> Phrase:
     if step.reason:
         return Phrase("Nightbell hung up", Part.NIGHTBELL, Part.NIGHTBELL, step.reason, Mood.BAD)
-    return Phrase("The other side hung up", Part.PBX, Part.DEVICE, "BYE")
+    return Phrase("The other end hung up" if out else "The caller hung up", Part.PBX, Part.DEVICE, "BYE")
 
 
 def _device_bye(step: Step, out: bool) -> Phrase:
-    return Phrase("The phone hung up", Part.DEVICE, Part.PBX, "BYE")
+    # Of a call that went on to its fallback, that is who hangs up: no phone, perhaps.
+    return Phrase("The phone hung up" if out else "The called side hung up", Part.DEVICE, Part.PBX, "BYE")
 
 
 def _message_in(step: Step, out: bool) -> Phrase:

@@ -122,8 +122,11 @@ def tell(head: CallHead, steps: Iterable[Step], quality: Quality | None = None) 
     direction = head.direction or IN
     devices = list(dict.fromkeys(step.device for step in ordered if step.device))
     # A step that does not name its device is of the one that answered, the only one there is, or the one that calls.
-    answered = next((step.device for step in ordered if step.step == "answered"), "")
-    implied = answered or (devices[0] if len(devices) == 1 or (devices and direction == OUT) else "")
+    implied = next((step.device for step in ordered if step.step == "answered"), "")
+    if not implied and any(step.step == "fallback" for step in ordered):
+        implied = "Fallback"
+    elif not implied and (len(devices) == 1 or direction == OUT):
+        implied = devices[0] if devices else ""
     beats: list[Beat] = []
     for number, step in enumerate(ordered, 1):
         said = phrase(step, direction)

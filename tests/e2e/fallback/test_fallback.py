@@ -110,10 +110,13 @@ async def test_nobody_wakes_and_a_number_is_called_through_the_connection(scene:
     assert reply.status == 200
     await outgoing.ended()
 
-    story = await scene.story("fallback", "answered", "bye", number=1)
+    story = await scene.story("fallback", "answered", "device-bye", number=1)
     assert [b.detail for b in story.beats if b.step.step == "fallback"] == [
         f"No device woke up in time; the number {CAROL} is called"
     ]
+    assert [b.source.title for b in story.beats if b.step.step in ("answered", "device-bye")] == [
+        "Fallback"
+    ] * 2
 
 
 async def test_the_caller_who_gives_up_stops_the_fallback_too(

@@ -58,8 +58,10 @@ async def test_s7_the_pbx_asks_for_a_password_and_gets_the_extensions(
     assert not [m for m in bob.phone.messages if m.method == "INVITE" and m.status == 401], (
         "the device was shown the PBX's challenge"
     )
-    story = await scene.story("bye")
-    assert steps_of(story) == ["invite-in", "invite-out", "challenged", "invite-out", "answered", "bye"]
+    story = await scene.story("device-bye")
+    assert steps_of(story) == [
+        *("invite-in", "invite-out", "challenged", "invite-out", "answered", "device-bye")
+    ]
 
 
 async def test_s1_what_follows_in_the_call_has_a_cseq_the_pbx_accepts(

@@ -31,6 +31,7 @@ WOKEN = [
     step(2950, "answered", PHONE, code=200),
     step(18950, "bye"),
 ]
+IN_COMPANY = [*WOKEN[:-1], step(12, "invite-out", DESK)]
 OUTBOUND = [
     step(0, "invite-in", PHONE, direction="out", callee="1001", aor="sip:alice@nightbell.test"),
     step(1, "invite-out"),
@@ -55,22 +56,35 @@ def test_u2_a_woken_call_reads_as_a_story() -> None:
         "The call went to the phone",
         "The phone rings",
         "Answered",
-        "The other side hung up",
+        "The caller hung up",
     ]
     assert [actor.title for actor in told.actors] == ["PBX", "Nightbell", "Apple (APNs)", PHONE]
     assert title(told.head) == "1001 → alice"
 
 
 @pytest.mark.parametrize(
-    ("last", "words", "who"),
+    ("steps", "words", "who"),
     [
-        ("bye", "The other side hung up", ("PBX", PHONE)),
-        ("device-bye", "The phone hung up", (PHONE, "PBX")),
+        ([*IN_COMPANY, step(18950, "bye")], "The caller hung up", ("PBX", PHONE)),
+        ([*IN_COMPANY, step(18950, "device-bye")], "The called side hung up", (PHONE, "PBX")),
+        ([*OUTBOUND, step(18950, "bye")], "The other end hung up", ("PBX", PHONE)),
+        ([*OUTBOUND, step(18950, "device-bye")], "The phone hung up", (PHONE, "PBX")),
     ],
 )
-def test_u2_it_says_who_hung_up(last: str, words: str, who: tuple[str, str]) -> None:
-    beat = story([*WOKEN[:-1], step(12, "invite-out", DESK), step(18950, last)]).beats[-1]
+def test_u2_it_says_who_hung_up(steps: list[Step], words: str, who: tuple[str, str]) -> None:
+    beat = story(steps).beats[-1]
     assert (beat.words, (beat.source.title, beat.target.title)) == (words, who)
+
+
+def test_who_answers_after_the_fallback_is_not_the_phone_that_slept() -> None:
+    steps = [
+        *WOKEN[:3],
+        step(20000, "fallback"),
+        step(20500, "answered", code=200),
+        step(30000, "device-bye"),
+    ]
+    told = story(steps)
+    assert [beat.source.title for beat in told.beats[-2:]] == ["Fallback", "Fallback"]
 
 
 def test_u2_nightbell_says_why_it_hung_up() -> None:
