@@ -19,7 +19,7 @@ _RATE = 150.0  # calls a second: far from what would make calls wait for each ot
 
 def measure(home: Path, repository: Path, progress: Progress, scale: float) -> list[Figure]:
     """`wake.cpu_ms_per_call`, and the same without the timers that write bindings to disk."""
-    people = phones(int(300 * scale))
+    people = phones(int(600 * scale))
     progress.title(f"woken calls: {len(people)} at {_RATE:g}/s, {_STARTS} times {_ROUNDS} rounds each")
     told: dict[str, Counter[str]] = {}
 
