@@ -55,19 +55,19 @@ class Kept:
     def __init__(self, path: str) -> None:
         self._path = path
         self._database: sqlite3.Connection | None = None
-        self._open = ExitStack()
+        self._closing = ExitStack()
 
     def __enter__(self) -> Kept:
         if self._path:
             try:
-                database = self._open.enter_context(closing(_open(self._path)))
+                database = self._closing.enter_context(closing(_open(self._path)))
                 self._database = database if _has(database, wire.TABLE_UPSTREAM) else None
             except sqlite3.Error as error:
                 ksr.log_error(f"{self._path}: {error}; every connection is registered anew")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._open.close()
+        self._closing.close()
 
     def upstream(self, connection: str) -> str:
         """The UpstreamDoc of a connection, as JSON, ``""`` when there is none."""

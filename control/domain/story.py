@@ -120,13 +120,7 @@ def tell(head: CallHead, steps: Iterable[Step], quality: Quality | None = None) 
     """The story of a call from its journal, whatever is missing in it."""
     ordered = sorted(steps, key=lambda step: step.at)
     direction = head.direction or IN
-    devices = list(dict.fromkeys(step.device for step in ordered if step.device))
-    # A step that does not name its device is of the one that answered, the only one there is, or the one that calls.
-    implied = next((step.device for step in ordered if step.step == "answered"), "")
-    if not implied and any(step.step == "fallback" for step in ordered):
-        implied = "Fallback"
-    elif not implied and (len(devices) == 1 or direction == OUT):
-        implied = devices[0] if devices else ""
+    implied = _implied(ordered, direction)
     beats: list[Beat] = []
     for number, step in enumerate(ordered, 1):
         said = phrase(step, direction)
@@ -146,6 +140,17 @@ def tell(head: CallHead, steps: Iterable[Step], quality: Quality | None = None) 
             )
         )
     return Story(head, _lanes(direction, beats), tuple(beats), tuple(_spans(beats)), quality)
+
+
+def _implied(steps: list[Step], direction: str) -> str:
+    """Whose a step is that does not name its device: of who answered, of the only one there is, or of the one that calls."""
+    answered = next((step.device for step in steps if step.step == "answered"), "")
+    if answered:
+        return answered
+    if any(step.step == "fallback" for step in steps):
+        return "Fallback"
+    devices = list(dict.fromkeys(step.device for step in steps if step.device))
+    return devices[0] if len(devices) == 1 or (devices and direction == OUT) else ""
 
 
 def _actor(part: Part, step: Step, implied: str) -> Actor:

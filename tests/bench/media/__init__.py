@@ -64,8 +64,8 @@ def _calls_per_core(kind: _Kind, home: Path, repository: Path, progress: Progres
             for relay, packets in zip((ours, bare), sent, strict=True):
                 relay.check(packets, count, kind.transcoded)
             if number:
-                carried = [count * seconds / (b - a) for a, b in zip(before, after, strict=True)]
-                pairs.append((carried[0], carried[1]))
+                mine, theirs = (used - start for start, used in zip(before, after, strict=True))
+                pairs.append((count * seconds / mine, count * seconds / theirs))
         edge.check()
     return against(kind.figure, "calls", PEER, pairs, GOAL, more=True)
 
